@@ -1,0 +1,193 @@
+//! Groups of units.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::{Geography, Level};
+use crate::{Error, Result};
+
+/// A partition of N units into cells, each with a code.
+///
+/// Invariants:
+/// - every unit is in exactly one cell, `cell_of[unit] < codes.len()`;
+/// - every cell has at least one unit and a code of its own.
+///
+/// Units of a cell need not be neighbors: county groups are not contiguous after merges.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Partition {
+    name: String,
+    cell_of: Vec<u32>,
+    codes: Vec<String>,
+}
+
+impl Partition {
+    /// Groups the units of `geography` at `level`; cells are sorted by code, except at
+    /// [`Level::Geoid`], where they keep the order of the units.
+    pub fn new(geography: &Geography, level: &Level) -> Result<Self> {
+        let name = level.to_string();
+        let text_of = |unit: usize| geography.geoids()[unit].as_str();
+        match level {
+            Level::Geoid => Ok(Self {
+                name,
+                cell_of: (0..geography.len() as u32).collect(),
+                codes: (0..geography.len()).map(|unit| text_of(unit).to_owned()).collect(),
+            }),
+            Level::Column(column) => {
+                let Some(texts) = geography.column(column) else {
+                    let mut known: Vec<&str> =
+                        vec!["state", "county", "tract", "block_group", "geoid"];
+                    known.extend(geography.column_names());
+                    return Err(Error::request(format!(
+                        "level `{column}`: expected one of {} (the last are columns of the units \
+                         table), found no such column",
+                        known.join(", ")
+                    )));
+                };
+                if let Some(unit) = texts.iter().position(String::is_empty) {
+                    return Err(Error::request(format!(
+                        "level `{column}`: unit {} has no text in that column of the units table",
+                        text_of(unit)
+                    )));
+                }
+                Ok(Self::from_texts(name, texts.iter().map(String::as_str)))
+            }
+            prefix => {
+                let digits = prefix.digits().expect("the other levels are matched above");
+                for geoid in geography.geoids() {
+                    if !geoid.is_numeric() || geoid.as_str().len() < digits {
+                        return Err(Error::request(format!(
+                            "level `{level}` is the first {digits} digits of a GEOID, found unit \
+                             `{geoid}`; use level `geoid` or a column of the units table"
+                        )));
+                    }
+                }
+                Ok(Self::from_texts(name, (0..geography.len()).map(|u| &text_of(u)[..digits])))
+            }
+        }
+    }
+
+    fn from_texts<'a>(name: String, texts: impl Iterator<Item = &'a str> + Clone) -> Self {
+        let sorted: BTreeMap<&str, ()> = texts.clone().map(|t| (t, ())).collect();
+        let number: HashMap<&str, u32> = sorted.keys().zip(0..).map(|(t, k)| (*t, k)).collect();
+        Self {
+            name,
+            cell_of: texts.map(|t| number[t]).collect(),
+            codes: sorted.keys().map(|&t| t.to_owned()).collect(),
+        }
+    }
+
+    /// A partition from its parts.
+    ///
+    /// # Panics
+    /// If a unit's cell has no code, or a cell has no unit.
+    pub fn from_parts(name: impl Into<String>, cell_of: Vec<u32>, codes: Vec<String>) -> Self {
+        let mut used = vec![false; codes.len()];
+        for &cell in &cell_of {
+            assert!((cell as usize) < codes.len(), "cell {cell} of {} cells", codes.len());
+            used[cell as usize] = true;
+        }
+        assert!(used.iter().all(|&u| u), "a cell of the partition has no unit");
+        Self { name: name.into(), cell_of, codes }
+    }
+
+    /// The coarsest partition that refines every one of `parts`: two units share a cell when they
+    /// share one in all of them. Cells are numbered in the order of their first unit.
+    ///
+    /// # Panics
+    /// If the partitions are over different numbers of units, or none is given.
+    pub fn common_refinement(parts: &[&Self]) -> Self {
+        let units = parts.first().expect("at least one partition").units();
+        let mut cell_of = vec![0_u32; units];
+        for part in parts {
+            assert_eq!(part.units(), units, "partitions of different unit sets");
+            let mut number = HashMap::new();
+            for (cell, &other) in cell_of.iter_mut().zip(&part.cell_of) {
+                let next = number.len() as u32;
+                *cell = *number.entry((*cell, other)).or_insert(next);
+            }
+        }
+        let cells = cell_of.iter().max().map_or(0, |&c| c as usize + 1);
+        Self {
+            name: "refinement".into(),
+            cell_of,
+            codes: (0..cells).map(|c| c.to_string()).collect(),
+        }
+    }
+
+    /// This partition seen from the cells of `finer`, which must refine it.
+    ///
+    /// # Panics
+    /// If a cell of `finer` spans two cells of this partition.
+    pub fn project(&self, finer: &Self) -> Self {
+        let mut cell_of = vec![u32::MAX; finer.cells()];
+        for (&fine, &own) in finer.cell_of.iter().zip(&self.cell_of) {
+            let slot = &mut cell_of[fine as usize];
+            assert!(*slot == u32::MAX || *slot == own, "cell {fine} spans two cells");
+            *slot = own;
+        }
+        Self { name: self.name.clone(), cell_of, codes: self.codes.clone() }
+    }
+
+    /// The level or column this partition was made from.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Number of units.
+    pub fn units(&self) -> usize {
+        self.cell_of.len()
+    }
+
+    /// Number of cells.
+    pub fn cells(&self) -> usize {
+        self.codes.len()
+    }
+
+    /// Cell of each unit.
+    pub fn cell_of(&self) -> &[u32] {
+        &self.cell_of
+    }
+
+    /// Code of each cell.
+    pub fn codes(&self) -> &[String] {
+        &self.codes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::geography::Geoid;
+
+    fn geography(codes: &[&str]) -> Geography {
+        Geography::new(codes.iter().map(|&c| Geoid::new(c)).collect()).unwrap()
+    }
+
+    #[test]
+    fn counties_need_not_be_contiguous() {
+        let units = geography(&["01003", "02001", "01001", "01003001"].map(|c| c));
+        let states = Partition::new(&units, &Level::State).unwrap();
+        assert_eq!(states.cell_of(), [0, 1, 0, 0]);
+        assert_eq!(states.codes(), ["01", "02"]);
+        let counties = Partition::new(&units, &Level::County).unwrap();
+        assert_eq!(counties.cell_of(), [1, 2, 0, 1]);
+    }
+
+    #[test]
+    fn a_prefix_level_needs_long_enough_codes() {
+        let units = geography(&["01003", "02001"]);
+        let error = Partition::new(&units, &Level::Tract).unwrap_err().to_string();
+        assert!(error.contains("first 11 digits") && error.contains("01003"), "{error}");
+    }
+
+    #[test]
+    fn refinement_is_coarsest_and_projects_back() {
+        let by_letter =
+            Partition::from_parts("a", vec![0, 0, 1, 1, 0], vec!["x".into(), "y".into()]);
+        let by_number =
+            Partition::from_parts("b", vec![0, 1, 1, 1, 0], vec!["1".into(), "2".into()]);
+        let fine = Partition::common_refinement(&[&by_letter, &by_number]);
+        assert_eq!(fine.cell_of(), [0, 1, 2, 2, 0]);
+        assert_eq!(by_letter.project(&fine).cell_of(), [0, 0, 1]);
+        assert_eq!(by_number.project(&fine).cell_of(), [0, 1, 1]);
+    }
+}

@@ -1,0 +1,6 @@
+//! stub
+pub mod error;
+pub mod geography;
+pub mod matrix;
+pub mod table;
+pub use error::{Error, Result};

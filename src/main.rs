@@ -1,0 +1,3 @@
+//! The `flowrake` command.
+
+fn main() {}

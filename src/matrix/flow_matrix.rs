@@ -1,0 +1,266 @@
+//! The seed of a harmonization: stayers apart from movers.
+
+use super::{Csr, Value, ValueType};
+use crate::{Error, Result};
+
+/// An origin-destination matrix of persons, N x N: `stayers[i]` live in unit i in both years,
+/// `movers` holds everyone else.
+///
+/// Invariants:
+/// - movers are N x N with N = `stayers.len()`;
+/// - at the finest level movers have no diagonal; after aggregation
+///   they may have one, the moves within a unit;
+/// - stayers are finite and not negative.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FlowMatrix<V> {
+    stayers: Vec<f64>,
+    movers: Csr<V>,
+}
+
+impl<V: Value> FlowMatrix<V> {
+    /// Joins stayers and movers, which may have a diagonal of moves within a unit.
+    ///
+    /// # Panics
+    /// If the sizes differ or a stayer count is negative or not finite.
+    pub fn new(stayers: Vec<f64>, movers: Csr<V>) -> Self {
+        let n = stayers.len();
+        assert_eq!((movers.rows(), movers.columns()), (n, n), "movers of {n} stayers");
+        assert!(stayers.iter().all(|s| s.is_finite() && *s >= 0.0), "stayers must be >= 0");
+        Self { stayers, movers }
+    }
+
+    /// Splits a square matrix at the finest level: its diagonal are the stayers.
+    ///
+    /// # Panics
+    /// If the matrix is not square.
+    pub fn from_csr(matrix: Csr<V>) -> Self {
+        let n = matrix.rows();
+        assert_eq!(n, matrix.columns(), "a flow matrix is square");
+        let mut stayers = vec![0.0; n];
+        let (mut ends, mut cols, mut vals) =
+            (vec![0], Vec::with_capacity(matrix.nnz()), Vec::with_capacity(matrix.nnz()));
+        for (i, stayer) in stayers.iter_mut().enumerate() {
+            let (c, v) = matrix.row(i);
+            let (before, after) = match c.binary_search(&(i as u32)) {
+                Ok(k) => {
+                    *stayer = v[k].into();
+                    (k, k + 1)
+                }
+                Err(k) => (k, k),
+            };
+            cols.extend_from_slice(&c[..before]);
+            cols.extend_from_slice(&c[after..]);
+            vals.extend_from_slice(&v[..before]);
+            vals.extend_from_slice(&v[after..]);
+            ends.push(cols.len() as u64);
+        }
+        Self::new(stayers, Csr::new(n, ends, cols, vals))
+    }
+
+    /// Builds from `(origin, destination, persons)` in any order, duplicates summed; the diagonal
+    /// are the stayers.
+    ///
+    /// # Panics
+    /// If an index is not below `n` or a value is negative or not finite.
+    pub fn from_triplets(n: usize, triplets: &[(u32, u32, V)]) -> Self {
+        let mut row_ptr = vec![0_u64; n + 1];
+        for t in triplets {
+            row_ptr[t.0 as usize + 1] += 1;
+        }
+        for i in 0..n {
+            row_ptr[i + 1] += row_ptr[i];
+        }
+        let mut next = row_ptr.clone();
+        let mut cols = vec![0; triplets.len()];
+        let mut vals = vec![V::from_f64(0.0); triplets.len()];
+        for &(i, j, v) in triplets {
+            let slot = next[i as usize] as usize;
+            (cols[slot], vals[slot]) = (j, v);
+            next[i as usize] += 1;
+        }
+        Self::from_csr(Csr::from_unsorted(n, &row_ptr, &cols, &vals))
+    }
+
+    /// From a square sprs matrix (CSR or CSC), whose diagonal are the stayers.
+    ///
+    /// # Errors
+    /// If the matrix is not square, or holds a negative or not finite value.
+    pub fn from_sprs(matrix: &sprs::CsMat<V>) -> Result<Self> {
+        let (rows, columns) = matrix.shape();
+        if rows != columns {
+            return Err(Error::request(format!(
+                "expected a square matrix, found {rows} x {columns}"
+            )));
+        }
+        let mut triplets = Vec::with_capacity(matrix.nnz());
+        for (&v, (i, j)) in matrix {
+            let flow: f64 = v.into();
+            if !flow.is_finite() || flow < 0.0 {
+                return Err(Error::request(format!(
+                    "row {i}, column {j}: expected persons >= 0, found {flow}"
+                )));
+            }
+            triplets.push((i as u32, j as u32, v));
+        }
+        Ok(Self::from_triplets(rows, &triplets))
+    }
+
+    /// As a sprs CSR matrix, stayers on the diagonal (added to the moves within a unit, if any).
+    pub fn to_sprs(&self) -> sprs::CsMat<f64> {
+        let mut out = sprs::TriMat::new((self.units(), self.units()));
+        let (mut cols, mut flows) = (Vec::new(), Vec::new());
+        for i in 0..self.units() {
+            self.row(i, &mut cols, &mut flows);
+            for (&j, &flow) in cols.iter().zip(&flows) {
+                out.add_triplet(i, j as usize, flow);
+            }
+        }
+        out.to_csr()
+    }
+
+    /// Raises every stayer count to at least `floor` persons; returns how many were raised and the
+    /// persons added.
+    pub fn raise_stayers(&mut self, floor: f64) -> (usize, f64) {
+        let (mut raised, mut added) = (0, 0.0);
+        for stayer in &mut self.stayers {
+            if *stayer < floor {
+                raised += 1;
+                added += floor - *stayer;
+                *stayer = floor;
+            }
+        }
+        (raised, added)
+    }
+
+    /// Number of units N.
+    pub fn units(&self) -> usize {
+        self.stayers.len()
+    }
+
+    /// Persons who stayed, per unit.
+    pub fn stayers(&self) -> &[f64] {
+        &self.stayers
+    }
+
+    /// Everyone who did not stay.
+    pub fn movers(&self) -> &Csr<V> {
+        &self.movers
+    }
+
+    /// Stored movers and stayers that are not 0.
+    pub fn nnz(&self) -> usize {
+        self.movers.nnz() + self.stayers.iter().filter(|s| **s != 0.0).count()
+    }
+}
+
+/// Rows of a square matrix as they go into a file: sorted columns, stayers on the diagonal.
+///
+/// A writer may ask for a row more than once, and from several threads.
+pub trait FlowRows: Sync {
+    /// Number of rows and columns.
+    fn units(&self) -> usize;
+
+    /// Number of entries of row `i`.
+    fn row_len(&self, i: usize) -> usize;
+
+    /// Replaces `columns` and `flows` by those of row `i`: increasing columns, persons. A stayer
+    /// count of 0 has no entry.
+    fn row(&self, i: usize, columns: &mut Vec<u32>, flows: &mut Vec<f64>);
+
+    /// The type the flows should be stored in.
+    fn value_type(&self) -> ValueType;
+}
+
+impl<V: Value> FlowRows for FlowMatrix<V> {
+    fn units(&self) -> usize {
+        self.stayers.len()
+    }
+
+    fn row_len(&self, i: usize) -> usize {
+        let columns = self.movers.row(i).0;
+        let merged = self.stayers[i] != 0.0 && columns.binary_search(&(i as u32)).is_err();
+        columns.len() + usize::from(merged)
+    }
+
+    fn row(&self, i: usize, columns: &mut Vec<u32>, flows: &mut Vec<f64>) {
+        let (cols, values) = self.movers.row(i);
+        columns.clear();
+        flows.clear();
+        columns.extend_from_slice(cols);
+        flows.extend(values.iter().map(|&v| v.into()));
+        merge_stayer(i, self.stayers[i], columns, flows);
+    }
+
+    fn value_type(&self) -> ValueType {
+        V::TYPE
+    }
+}
+
+/// Puts the stayers of unit `i` into its row, in order.
+pub(crate) fn merge_stayer(i: usize, stayer: f64, columns: &mut Vec<u32>, flows: &mut Vec<f64>) {
+    if stayer == 0.0 {
+        return;
+    }
+    match columns.binary_search(&(i as u32)) {
+        Ok(k) => flows[k] += stayer,
+        Err(k) => {
+            columns.insert(k, i as u32);
+            flows.insert(k, stayer);
+        }
+    }
+}
+
+/// A flow matrix in the number type of its file.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AnyFlowMatrix {
+    /// Movers stored as 32-bit numbers.
+    F32(FlowMatrix<f32>),
+    /// Movers stored as 64-bit numbers.
+    F64(FlowMatrix<f64>),
+}
+
+/// Runs one expression on a matrix of either number type.
+#[macro_export]
+macro_rules! with_matrix {
+    ($any:expr, $matrix:ident => $body:expr) => {
+        match $any {
+            $crate::matrix::AnyFlowMatrix::F32($matrix) => $body,
+            $crate::matrix::AnyFlowMatrix::F64($matrix) => $body,
+        }
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn triplets_are_sorted_summed_and_split() {
+        let m = FlowMatrix::from_triplets(
+            3,
+            &[(2, 0, 1.0), (0, 0, 5.0), (0, 2, 2.0), (0, 2, 3.0), (0, 1, 1.0)],
+        );
+        assert_eq!(m.stayers(), [5.0, 0.0, 0.0]);
+        assert_eq!(m.movers().row_ptr(), [0, 2, 2, 3]);
+        assert_eq!(m.movers().col_idx(), [1, 2, 0]);
+        assert_eq!(m.movers().values(), [1.0, 5.0, 1.0]);
+        let (mut columns, mut flows) = (Vec::new(), Vec::new());
+        m.row(0, &mut columns, &mut flows);
+        assert_eq!((columns, flows), (vec![0, 1, 2], vec![5.0, 1.0, 5.0]));
+        assert_eq!([m.row_len(0), m.row_len(1), m.row_len(2)], [3, 0, 1]);
+    }
+
+    #[test]
+    fn sprs_round_trip() {
+        let m = FlowMatrix::from_triplets(3, &[(2, 0, 1.0), (1, 1, 5.0), (0, 2, 2.0)]);
+        assert_eq!(FlowMatrix::from_sprs(&m.to_sprs()).unwrap(), m);
+        assert_eq!(FlowMatrix::from_sprs(&m.to_sprs().to_csc()).unwrap(), m);
+    }
+
+    #[test]
+    fn floor_is_counted() {
+        let mut m = FlowMatrix::from_triplets(3, &[(0, 0, 0.25), (1, 1, 5.0)]);
+        assert_eq!(m.raise_stayers(1.0), (2, 1.75));
+        assert_eq!(m.stayers(), [1.0, 5.0, 1.0]);
+    }
+}

@@ -1,0 +1,9 @@
+//! Sparse origin-destination matrices and the files they live in.
+
+mod csr;
+mod flow_matrix;
+mod value;
+
+pub use csr::Csr;
+pub use flow_matrix::{AnyFlowMatrix, FlowMatrix, FlowRows};
+pub use value::{Value, ValueType};
