@@ -1,6 +1,8 @@
 //! stub
 pub mod error;
 pub mod geography;
+pub mod ipf;
+pub mod kernels;
 pub mod matrix;
 pub mod table;
 pub use error::{Error, Result};

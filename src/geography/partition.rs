@@ -127,6 +127,17 @@ impl Partition {
         Self { name: self.name.clone(), cell_of, codes: self.codes.clone() }
     }
 
+    /// This partition of the cells of `finer` as a partition of the units of `finer`: the inverse
+    /// of [`project`](Self::project).
+    pub fn compose(&self, finer: &Self) -> Self {
+        assert_eq!(self.units(), finer.cells(), "partition of the cells of another partition");
+        Self {
+            name: self.name.clone(),
+            cell_of: finer.cell_of.iter().map(|&cell| self.cell_of[cell as usize]).collect(),
+            codes: self.codes.clone(),
+        }
+    }
+
     /// The level or column this partition was made from.
     pub fn name(&self) -> &str {
         &self.name

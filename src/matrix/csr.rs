@@ -77,15 +77,23 @@ impl<V: Value> Csr<V> {
                 entries.into_iter().map(|(c, v)| (c, V::from_f64(v))).unzip()
             })
             .collect();
-        let mut ends = vec![0_u64];
+        Self::from_rows(columns, rows)
+    }
+
+    /// Joins rows, each with increasing columns.
+    ///
+    /// # Panics
+    /// If an invariant does not hold.
+    pub fn from_rows(columns: usize, rows: Vec<(Vec<u32>, Vec<V>)>) -> Self {
+        let mut row_ptr = vec![0_u64];
         let nnz = rows.iter().map(|r| r.0.len()).sum();
-        let (mut cols, mut vals) = (Vec::with_capacity(nnz), Vec::with_capacity(nnz));
+        let (mut col_idx, mut values) = (Vec::with_capacity(nnz), Vec::with_capacity(nnz));
         for (c, v) in rows {
-            cols.extend(c);
-            vals.extend(v);
-            ends.push(cols.len() as u64);
+            col_idx.extend(c);
+            values.extend(v);
+            row_ptr.push(col_idx.len() as u64);
         }
-        Self::new(columns, ends, cols, vals)
+        Self::new(columns, row_ptr, col_idx, values)
     }
 
     /// Number of rows (origins).

@@ -188,7 +188,9 @@ impl<V: Value> FlowRows for FlowMatrix<V> {
         flows.clear();
         columns.extend_from_slice(cols);
         flows.extend(values.iter().map(|&v| v.into()));
-        merge_stayer(i, self.stayers[i], columns, flows);
+        if self.stayers[i] != 0.0 {
+            merge_stayer(i, self.stayers[i], columns, flows);
+        }
     }
 
     fn value_type(&self) -> ValueType {
@@ -198,9 +200,6 @@ impl<V: Value> FlowRows for FlowMatrix<V> {
 
 /// Puts the stayers of unit `i` into its row, in order.
 pub(crate) fn merge_stayer(i: usize, stayer: f64, columns: &mut Vec<u32>, flows: &mut Vec<f64>) {
-    if stayer == 0.0 {
-        return;
-    }
     match columns.binary_search(&(i as u32)) {
         Ok(k) => flows[k] += stayer,
         Err(k) => {

@@ -1,0 +1,254 @@
+//! The passes over entries on the CPU: fixed ranges of rows in parallel, combined in fixed order.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::Scaling;
+use super::margin::{Entries, Groups, Margin};
+use crate::geography::Partition;
+use crate::kernels;
+use crate::matrix::{Csr, FlowMatrix, Value};
+
+/// Entries per range of rows: about 1 MiB, enough to hide the cost of handing it to a thread.
+const RANGE_ENTRIES: usize = 1 << 17;
+
+/// Ranges that each keep a vector of all destinations, at most: 56 MB of them at national size.
+const MAX_WIDE_RANGES: usize = 32;
+
+/// A sparse table split for parallel passes.
+///
+/// The split depends on the table alone, never on the number of threads, and so does every bit of
+/// every sum.
+pub(crate) struct Passes<'a, V> {
+    table: &'a Csr<V>,
+    ranges: Vec<Range<usize>>,
+    wide_ranges: Vec<Range<usize>>,
+}
+
+impl<'a, V: Value> Passes<'a, V> {
+    pub(crate) fn new(table: &'a Csr<V>) -> Self {
+        // A wide range costs a vector of sums over all columns: worth it from several times as
+        // many entries on.
+        let wide =
+            (4 * table.columns()).max(table.nnz().div_ceil(MAX_WIDE_RANGES)).max(RANGE_ENTRIES);
+        Self {
+            table,
+            ranges: row_ranges(table.row_ptr(), RANGE_ENTRIES),
+            wide_ranges: row_ranges(table.row_ptr(), wide),
+        }
+    }
+
+    /// Scaled row sums.
+    pub(crate) fn origin_sums(&self, scaling: &Scaling) -> Vec<f64> {
+        let mut sums = vec![0.0; self.table.rows()];
+        self.ranges
+            .par_iter()
+            .zip(split_at_ranges(&mut sums, &self.ranges))
+            .for_each(|(rows, out)| kernels::origin_sums(self.table, scaling, rows.clone(), out));
+        sums
+    }
+
+    /// Scaled column sums.
+    pub(crate) fn destination_sums(&self, scaling: &Scaling) -> Vec<f64> {
+        let sums = self.column_totals(|rows, out| {
+            kernels::destination_sums(self.table, scaling, rows, out);
+        });
+        sums.iter().zip(&scaling.destination).map(|(sum, d)| sum * d).collect()
+    }
+
+    /// Column totals of whatever `add` adds to a vector of columns for a range of rows.
+    pub(crate) fn column_totals(&self, add: impl Fn(Range<usize>, &mut [f64]) + Sync) -> Vec<f64> {
+        let columns = self.table.columns();
+        let partial: Vec<Vec<f64>> = self
+            .wide_ranges
+            .par_iter()
+            .map(|rows| {
+                let mut out = vec![0.0; columns];
+                add(rows.clone(), &mut out);
+                out
+            })
+            .collect();
+        (0..columns)
+            .into_par_iter()
+            .with_min_len(4096)
+            .map(|j| partial.iter().map(|sums| sums[j]).sum())
+            .collect()
+    }
+}
+
+/// A flow matrix and its split.
+pub(crate) struct Cpu<'a, V> {
+    matrix: &'a FlowMatrix<V>,
+    passes: Passes<'a, V>,
+}
+
+impl<'a, V: Value> Cpu<'a, V> {
+    pub(crate) fn new(matrix: &'a FlowMatrix<V>) -> Self {
+        Self { matrix, passes: Passes::new(matrix.movers()) }
+    }
+
+    pub(crate) fn matrix(&self) -> &'a FlowMatrix<V> {
+        self.matrix
+    }
+
+    /// Persons in every cell of `margin`.
+    pub(crate) fn cell_sums(&self, margin: &Margin, scaling: &Scaling) -> Vec<f64> {
+        assert_eq!(margin.units(), self.matrix.units(), "margin {margin}");
+        let mut sums = vec![0.0; margin.cells()];
+        if margin.entries.movers() {
+            match &margin.groups {
+                Groups::Origin(p) => fold(&self.passes.origin_sums(scaling), p, &mut sums),
+                Groups::Destination(q) => {
+                    fold(&self.passes.destination_sums(scaling), q, &mut sums)
+                }
+                Groups::Block(p, q) => self.block_sums(p, q, scaling, &mut sums),
+            }
+        }
+        if margin.entries.stayers() {
+            for (i, (seed, factor)) in
+                self.matrix.stayers().iter().zip(&scaling.stayers).enumerate()
+            {
+                sums[margin.cell(i, i)] += seed * factor;
+            }
+        }
+        sums
+    }
+
+    /// Movers by pair of cells, row by row into `out` (P x Q).
+    fn block_sums(&self, p: &Partition, q: &Partition, scaling: &Scaling, out: &mut [f64]) {
+        out.par_chunks_mut(q.cells()).zip(members(p)).for_each(|(out, rows)| {
+            kernels::class_sums(self.matrix.movers(), scaling, &rows, q.cell_of(), out);
+        });
+    }
+
+    /// Movers by pair of cells (P x Q), sparse; with `entries` other than movers, stayers are added
+    /// to the pair of cells they are in.
+    pub(crate) fn class_table(
+        &self,
+        p: &Partition,
+        q: &Partition,
+        entries: Entries,
+        scaling: &Scaling,
+    ) -> Csr<f64> {
+        let rows: Vec<(Vec<u32>, Vec<f64>)> = members(p)
+            .into_par_iter()
+            .map(|rows| {
+                let mut sums = vec![0.0; q.cells()];
+                if entries.movers() {
+                    let movers = self.matrix.movers();
+                    kernels::class_sums(movers, scaling, &rows, q.cell_of(), &mut sums);
+                }
+                if entries.stayers() {
+                    for i in rows {
+                        let i = i as usize;
+                        sums[q.cell_of()[i] as usize] +=
+                            self.matrix.stayers()[i] * scaling.stayers[i];
+                    }
+                }
+                sums.iter().enumerate().filter(|s| *s.1 > 0.0).map(|(k, &s)| (k as u32, s)).unzip()
+            })
+            .collect();
+        Csr::from_rows(q.cells(), rows)
+    }
+
+    /// The matrix aggregated to the cells of `refinement`, every entry scaled.
+    pub(crate) fn collapse(&self, refinement: &Partition, scaling: &Scaling) -> FlowMatrix<f64> {
+        let mut stayers = vec![0.0; refinement.cells()];
+        for (i, &cell) in refinement.cell_of().iter().enumerate() {
+            stayers[cell as usize] += self.matrix.stayers()[i] * scaling.stayers[i];
+        }
+        let movers = self.class_table(refinement, refinement, Entries::Movers, scaling);
+        FlowMatrix::new(stayers, movers)
+    }
+
+    /// sum of |harmonized(after) - harmonized(before)| over all entries, in persons.
+    pub(crate) fn l1_change(&self, before: &Scaling, after: &Scaling) -> f64 {
+        let movers = self.matrix.movers();
+        let partial: Vec<f64> = self
+            .passes
+            .ranges
+            .par_iter()
+            .map(|rows| kernels::l1_change(movers, before, after, rows.clone()))
+            .collect();
+        let stayers = self.matrix.stayers().iter().zip(before.stayers.iter().zip(&after.stayers));
+        partial.iter().sum::<f64>() + stayers.map(|(s, (b, a))| s * (a - b).abs()).sum::<f64>()
+    }
+}
+
+/// Consecutive ranges of rows of at least `entries` entries each, but for the last.
+fn row_ranges(row_ptr: &[u64], entries: usize) -> Vec<Range<usize>> {
+    let rows = row_ptr.len() - 1;
+    let mut ranges = Vec::new();
+    let mut start = 0;
+    while start < rows {
+        let goal = row_ptr[start] + entries as u64;
+        // Empty rows count too: a range must not be empty, nor its rows without bound.
+        let end = row_ptr.partition_point(|&p| p < goal).clamp(start + 1, rows);
+        ranges.push(start..end);
+        start = end;
+    }
+    ranges
+}
+
+fn split_at_ranges<'s>(mut rest: &'s mut [f64], ranges: &[Range<usize>]) -> Vec<&'s mut [f64]> {
+    let mut parts = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        let (part, tail) = rest.split_at_mut(range.len());
+        parts.push(part);
+        rest = tail;
+    }
+    parts
+}
+
+/// Units of every cell, in index order.
+fn members(partition: &Partition) -> Vec<Vec<u32>> {
+    let mut members = vec![Vec::new(); partition.cells()];
+    for (unit, &cell) in partition.cell_of().iter().enumerate() {
+        members[cell as usize].push(unit as u32);
+    }
+    members
+}
+
+/// Adds sums by unit up to sums by cell.
+fn fold(by_unit: &[f64], partition: &Partition, cells: &mut [f64]) {
+    for (sum, &cell) in by_unit.iter().zip(partition.cell_of()) {
+        cells[cell as usize] += sum;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::samples;
+
+    #[test]
+    fn every_kind_of_margin_by_hand() {
+        // movers under the sample scaling: 0->1 16, 0->2 48, 1->0 2.5, 2->1 128; stayers 10, 20, 15
+        let matrix = samples::matrix();
+        let (cpu, scaling) = (Cpu::new(&matrix), samples::scaling());
+        let sums = |groups: fn(_) -> Groups, entries| {
+            cpu.cell_sums(&samples::margin(groups, entries), &scaling)
+        };
+        assert_eq!(sums(Groups::Origin, Entries::Movers), [192.0, 2.5]);
+        assert_eq!(sums(Groups::Origin, Entries::All), [217.0, 22.5]);
+        assert_eq!(sums(Groups::Destination, Entries::Movers), [50.5, 144.0]);
+        assert_eq!(sums(Groups::Destination, Entries::Stayers), [25.0, 20.0]);
+        let block = |p: std::sync::Arc<Partition>| Groups::Block(p.clone(), p);
+        assert_eq!(sums(block, Entries::Movers), [48.0, 144.0, 2.5, 0.0]);
+        assert_eq!(sums(block, Entries::All), [73.0, 144.0, 2.5, 20.0]);
+
+        let small = cpu.collapse(&samples::partition(), &scaling);
+        assert_eq!(small.stayers(), [25.0, 20.0]);
+        assert_eq!(small.movers().values(), [48.0, 144.0, 2.5]);
+        assert_eq!(small.movers().col_idx(), [0, 1, 0]);
+    }
+
+    #[test]
+    fn ranges_cover_every_row_once() {
+        let row_ptr = [0, 0, 5, 5, 6, 20, 20];
+        let ranges = row_ranges(&row_ptr, 6);
+        assert_eq!(ranges, [0..4, 4..5, 5..6]);
+        assert_eq!(row_ranges(&[0], 6), []);
+    }
+}

@@ -1,0 +1,251 @@
+//! Why margins cannot be met: names, numbers, and what can be done.
+
+use super::cpu::Cpu;
+use super::group::Group;
+use super::margin::Groups;
+use super::plan::Goal;
+use super::solution::Infeasible;
+use super::transport::{self, Bipartite, Deficit};
+use super::{Constraint, Scaling};
+use crate::matrix::Value;
+
+/// Cells named one by one before the rest are only counted.
+const MAX_CELLS: usize = 50;
+
+/// Codes listed of a guilty set.
+const MAX_CODES: usize = 8;
+
+/// Deficits below this share of a total are rounding of the targets.
+const TOTAL_ROUNDING: f64 = 1e-9;
+
+/// Cells of a constraint that cannot reach their target whatever the factors: empty cells with a
+/// positive target, and cells left alone because their target is 0.
+///
+/// `sums` are those of the harmonized matrix, `seed_sums` those of the seed.
+pub(super) fn unreachable_cells(
+    constraint: &Constraint,
+    scale: f64,
+    sums: &[f64],
+    seed_sums: impl FnOnce() -> Vec<f64>,
+) -> Vec<Infeasible> {
+    let margin = constraint.margin();
+    let mut seed_sums = Some(seed_sums);
+    let mut seed = Vec::new();
+    let mut found = Vec::new();
+    let mut more = 0;
+    for (cell, &sum) in sums.iter().enumerate() {
+        let goal = constraint.goal(cell).scaled(scale);
+        let reason = match goal {
+            Goal::Equal(target) if target > 0.0 && sum == 0.0 => {
+                if let Some(compute) = seed_sums.take() {
+                    seed = compute();
+                }
+                if seed[cell] > 0.0 {
+                    format!(
+                        "target {target} but an earlier target of 0 emptied it ({} persons in the \
+                         seed): make the zero targets agree, or use zero_targets = \"keep\"",
+                        seed[cell]
+                    )
+                } else {
+                    format!(
+                        "target {target} but the seed has no flow here: add some to the seed, set \
+                         the target to 0, or aggregate to a coarser level"
+                    )
+                }
+            }
+            Goal::KeptZero if sum > 0.0 => format!(
+                "target 0 but {sum} persons remain, since zero targets are left alone: use \
+                 zero_targets = \"enforce\" to empty it, \"cap\" with a margin of error, or drop \
+                 the target"
+            ),
+            _ => continue,
+        };
+        if found.len() == MAX_CELLS {
+            more += 1;
+            continue;
+        }
+        found.push(Infeasible {
+            constraint: constraint.name().to_owned(),
+            cell: margin.label(cell),
+            reason,
+        });
+    }
+    if more > 0 {
+        found.push(Infeasible {
+            constraint: constraint.name().to_owned(),
+            cell: format!("{more} more"),
+            reason: "as the cells above".to_owned(),
+        });
+    }
+    found
+}
+
+/// Totals of a group's constraints that differ beyond the limit.
+pub(super) fn differing_totals(group: &Group) -> Vec<Infeasible> {
+    let total =
+        |k: usize| -> f64 { group.constraints[k].targets().iter().filter(|t| !t.is_nan()).sum() };
+    let mut found = Vec::new();
+    for (k, reference) in group.reference.iter().enumerate() {
+        let Some(reference) = *reference else { continue };
+        let ratio = 1.0 / group.scale[k];
+        if (ratio - 1.0).abs() > group.total_ratio_limit {
+            found.push(Infeasible {
+                constraint: pair_name(group, k, reference),
+                cell: "all".to_owned(),
+                reason: format!(
+                    "the targets sum to {} and {}, a ratio of {ratio}: {:.3} % apart, more than \
+                     total_ratio_limit = {} allows; correct the targets, or raise the limit to \
+                     have the first rescaled to the second",
+                    total(k),
+                    total(reference),
+                    100.0 * (ratio - 1.0).abs(),
+                    group.total_ratio_limit
+                ),
+            });
+        }
+    }
+    found
+}
+
+/// For every two constraints of the group, sets of cells that need more than the cells they share
+/// entries with can take (Hall's condition, by maximum flow).
+pub(super) fn guilty_sets<V: Value>(
+    cpu: &Cpu<V>,
+    group: &Group,
+    start: &Scaling,
+) -> Vec<Infeasible> {
+    let mut found = Vec::new();
+    for a in 0..group.constraints.len() {
+        for b in a + 1..group.constraints.len() {
+            // Origins before destinations, so that sentences read in the direction of moving.
+            let (a, b) = match &group.constraints[b].margin().groups {
+                Groups::Origin(_) => (b, a),
+                _ => (a, b),
+            };
+            for (left, right) in [(a, b), (b, a)] {
+                let (graph, slack) = SharedEntries::new(cpu, group, left, right, start);
+                let deficit = transport::left_deficit(&graph.bipartite(), TOTAL_ROUNDING);
+                if let Some(deficit) = deficit {
+                    found.push(describe(group, left, right, &deficit, slack));
+                    break; // the other direction has the complement of the same cut
+                }
+            }
+        }
+    }
+    found
+}
+
+/// Which cells of two constraints share entries: left cells with their targets, right cells with
+/// theirs, and one right cell without bound for the entries that only the left constraint counts.
+struct SharedEntries {
+    left: Vec<f64>,
+    right: Vec<f64>,
+    row_ptr: Vec<u64>,
+    col_idx: Vec<u32>,
+}
+
+impl SharedEntries {
+    fn new<V: Value>(
+        cpu: &Cpu<V>,
+        group: &Group,
+        left: usize,
+        right: usize,
+        start: &Scaling,
+    ) -> (Self, u32) {
+        let capacities = |k: usize, empty: f64| -> Vec<f64> {
+            let sums = group.start_sums[k].iter().enumerate();
+            sums.map(|(cell, &sum)| match group.goal(k, cell) {
+                Goal::Equal(target) if sum > 0.0 => target,
+                Goal::AtMost(limit) if empty > 0.0 => limit,
+                _ => empty,
+            })
+            .collect()
+        };
+        let mut graph = Self {
+            left: capacities(left, 0.0),
+            right: capacities(right, f64::INFINITY),
+            row_ptr: vec![0],
+            col_idx: Vec::new(),
+        };
+        let slack = graph.right.len() as u32;
+        graph.right.push(f64::INFINITY);
+
+        let (from, to) = (group.constraints[left].margin(), group.constraints[right].margin());
+        let matrix = cpu.matrix();
+        let mut edges: Vec<(u32, u32)> = Vec::new();
+        let mut last = (u32::MAX, u32::MAX);
+        let mut add = |i: usize, j: usize, shared: bool| {
+            let edge = (from.cell(i, j) as u32, if shared { to.cell(i, j) as u32 } else { slack });
+            if edge != last {
+                last = edge;
+                edges.push(edge);
+            }
+        };
+        for i in 0..matrix.units() {
+            if from.entries.movers() {
+                let (columns, values) = matrix.movers().row(i);
+                for (&j, &value) in columns.iter().zip(values) {
+                    let j = j as usize;
+                    if value.into() * start.mover(i, j) > 0.0 {
+                        add(i, j, to.entries.movers());
+                    }
+                }
+            }
+            if from.entries.stayers() && matrix.stayers()[i] * start.stayers[i] > 0.0 {
+                add(i, i, to.entries.stayers());
+            }
+        }
+        edges.sort_unstable();
+        edges.dedup();
+        let mut edges = edges.into_iter().peekable();
+        for cell in 0..graph.left.len() as u32 {
+            while let Some((_, to)) = edges.next_if(|e| e.0 == cell) {
+                graph.col_idx.push(to);
+            }
+            graph.row_ptr.push(graph.col_idx.len() as u64);
+        }
+        (graph, slack)
+    }
+
+    fn bipartite(&self) -> Bipartite<'_> {
+        Bipartite {
+            left: &self.left,
+            right: &self.right,
+            row_ptr: &self.row_ptr,
+            col_idx: &self.col_idx,
+        }
+    }
+}
+
+fn describe(group: &Group, left: usize, right: usize, deficit: &Deficit, slack: u32) -> Infeasible {
+    let (from, to) = (&group.constraints[left], &group.constraints[right]);
+    let guilty = codes(from, &deficit.left);
+    let neighbors: Vec<u32> = deficit.right.iter().copied().filter(|&q| q != slack).collect();
+    let takers = if neighbors.is_empty() { "no cell".to_owned() } else { codes(to, &neighbors) };
+    Infeasible {
+        constraint: pair_name(group, left, right),
+        cell: guilty.clone(),
+        reason: format!(
+            "`{}` asks for {} persons in {guilty}, but all seed flows there are in {takers} of \
+             `{}`, which may hold only {}: {} too many; lower the first targets, raise the second, \
+             or add flows that connect {guilty} with other cells to the seed",
+            from.name(),
+            deficit.needed,
+            to.name(),
+            deficit.available,
+            deficit.needed - deficit.available
+        ),
+    }
+}
+
+fn pair_name(group: &Group, a: usize, b: usize) -> String {
+    format!("{} / {}", group.constraints[a].name(), group.constraints[b].name())
+}
+
+fn codes(constraint: &Constraint, cells: &[u32]) -> String {
+    let listed: Vec<String> =
+        cells.iter().take(MAX_CODES).map(|&c| constraint.margin().label(c as usize)).collect();
+    let more = cells.len().saturating_sub(MAX_CODES);
+    let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{rest}", listed.join(", "))
+}

@@ -1,0 +1,244 @@
+//! A repeat group on a given matrix: its targets made to agree, and one step.
+
+use super::cpu::Cpu;
+use super::margin::{Entries, Groups};
+use super::plan::Goal;
+use super::problem::Stage;
+use super::solution::HistoryRow;
+use super::{Constraint, Problem, Scaling};
+use crate::matrix::Value;
+
+/// How far the sums of a constraint's cells are from their targets.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Measure {
+    /// Persons, largest of any cell.
+    pub max_absolute: f64,
+    /// Largest of any cell, relative to its target, or to the mean target where that is 0.
+    pub max_relative: f64,
+    /// Persons, all cells.
+    pub total: f64,
+    /// The cell with the largest relative violation.
+    pub worst: Option<usize>,
+}
+
+impl Measure {
+    /// Measures `sums` against the targets of `constraint` times `scale`.
+    pub fn of(constraint: &Constraint, scale: f64, sums: &[f64]) -> Self {
+        let mean = mean_target(constraint) * scale;
+        let mut measure = Self::default();
+        for (cell, &sum) in sums.iter().enumerate() {
+            let goal = constraint.goal(cell).scaled(scale);
+            let violation = goal.violation(sum);
+            let relative = violation / unit_of(goal, mean);
+            measure.total += violation;
+            measure.max_absolute = measure.max_absolute.max(violation);
+            if relative > measure.max_relative || measure.worst.is_none() {
+                measure.max_relative = relative;
+                measure.worst = Some(cell);
+            }
+        }
+        measure
+    }
+}
+
+/// What a violation is relative to.
+fn unit_of(goal: Goal, mean: f64) -> f64 {
+    match goal {
+        Goal::Equal(target) if target > 0.0 => target,
+        _ => mean,
+    }
+}
+
+/// Mean of the positive targets, or 1 person where there is none.
+fn mean_target(constraint: &Constraint) -> f64 {
+    let positive = constraint.targets().iter().filter(|t| **t > 0.0);
+    let (sum, n) = positive.fold((0.0, 0.0), |(sum, n), t| (sum + t, n + 1.0));
+    if n > 0.0 { sum / n } else { 1.0 }
+}
+
+/// Constraints iterated together on one matrix.
+pub(super) struct Group {
+    pub constraints: Vec<Constraint>,
+    /// Number of the first constraint over the whole plan.
+    pub first: usize,
+    /// Number of the repeat group; none for a `once` step.
+    pub number: Option<usize>,
+    pub max_iterations: u32,
+    pub tolerance: f64,
+    pub total_ratio_limit: f64,
+    /// Per constraint: what its targets are multiplied by so that its total agrees with that of
+    /// the reference constraint over the same entries.
+    pub scale: Vec<f64>,
+    /// Per constraint: a further ratio for iterating only. Targets of empty cells cannot be met;
+    /// without it the rest would drift by the missing share in every iteration.
+    damp: Vec<f64>,
+    /// Per constraint: the reference constraint, where its targets were made to agree with one.
+    pub reference: Vec<Option<usize>>,
+    /// Total of the targets that had to be rescaled most over that of their reference.
+    pub total_ratio: f64,
+    /// Sums of every constraint when the group starts.
+    pub start_sums: Vec<Vec<f64>>,
+    means: Vec<f64>,
+}
+
+/// What one step did.
+pub(super) struct Step {
+    pub row: HistoryRow,
+    /// Largest relative violation before the step among the cells that can be scaled, against the
+    /// targets iterated.
+    pub unsettled: f64,
+}
+
+impl Group {
+    pub fn new<W: Value>(
+        cpu: &Cpu<W>,
+        constraints: Vec<Constraint>,
+        first: usize,
+        scaling: &Scaling,
+        stage: &Stage,
+        problem: &Problem,
+    ) -> Self {
+        let n = constraints.len();
+        let mut group = Self {
+            first,
+            number: None,
+            max_iterations: 1,
+            tolerance: 0.0,
+            total_ratio_limit: f64::INFINITY,
+            scale: vec![1.0; n],
+            damp: vec![1.0; n],
+            reference: vec![None; n],
+            total_ratio: 1.0,
+            start_sums: Vec::new(),
+            means: constraints.iter().map(mean_target).collect(),
+            constraints,
+        };
+        if let Stage::Repeat(number) = stage {
+            let settings = &problem.plan().repeat[*number];
+            group.number = Some(*number);
+            group.max_iterations = settings.max_iterations;
+            group.tolerance = settings.tolerance;
+            group.total_ratio_limit = settings.total_ratio_limit;
+            group.balance(cpu, scaling);
+        }
+        group
+    }
+
+    /// Makes the totals of constraints over the same entries agree.
+    ///
+    /// Where two constraints both fix the sum of all the same entries, their totals must agree or
+    /// alternating between them never settles. The reference is the last origin constraint (as
+    /// published: column targets are rescaled to the rows' total), or else the last one.
+    fn balance<W: Value>(&mut self, cpu: &Cpu<W>, scaling: &Scaling) {
+        self.start_sums =
+            self.constraints.iter().map(|c| cpu.cell_sums(c.margin(), scaling)).collect();
+        for entries in [Entries::All, Entries::Movers, Entries::Stayers] {
+            let covering: Vec<usize> = (0..self.constraints.len())
+                .filter(|&k| self.constraints[k].margin().entries == entries && self.covers(k))
+                .collect();
+            let origins = covering
+                .iter()
+                .filter(|&&k| matches!(self.constraints[k].margin().groups, Groups::Origin(_)));
+            let Some(&reference) = origins.last().or(covering.last()) else { continue };
+            let (total, reachable) = self.totals(reference);
+            for &k in covering.iter().filter(|&&k| k != reference) {
+                let (own_total, own_reachable) = self.totals(k);
+                if own_total <= 0.0 || total <= 0.0 {
+                    continue;
+                }
+                self.reference[k] = Some(reference);
+                self.scale[k] = total / own_total;
+                let ratio = own_total / total;
+                if ratio.ln().abs() > self.total_ratio.ln().abs() {
+                    self.total_ratio = ratio;
+                }
+                if own_reachable > 0.0 && (own_reachable < own_total || reachable < total) {
+                    self.damp[k] = reachable / (own_reachable * self.scale[k]);
+                }
+            }
+        }
+    }
+
+    /// Whether every entry the constraint counts is in a cell that is scaled to a target.
+    fn covers(&self, k: usize) -> bool {
+        let scaled = |cell| matches!(self.constraints[k].goal(cell), Goal::Equal(_));
+        self.start_sums[k].iter().enumerate().all(|(cell, &sum)| sum == 0.0 || scaled(cell))
+    }
+
+    /// Total of the targets, and of those whose cells are not empty.
+    fn totals(&self, k: usize) -> (f64, f64) {
+        let (mut total, mut reachable) = (0.0, 0.0);
+        for (cell, &sum) in self.start_sums[k].iter().enumerate() {
+            if let Goal::Equal(target) = self.constraints[k].goal(cell) {
+                total += target;
+                if sum > 0.0 {
+                    reachable += target;
+                }
+            }
+        }
+        (total, reachable)
+    }
+
+    /// Whether totals differ by more than the limit.
+    pub fn totals_differ(&self) -> bool {
+        (self.total_ratio - 1.0).abs() > self.total_ratio_limit
+    }
+
+    /// The goal iterated toward.
+    #[inline]
+    pub fn goal(&self, k: usize, cell: usize) -> Goal {
+        self.constraints[k].goal(cell).scaled(self.scale[k] * self.damp[k])
+    }
+
+    /// One step, constraint k: sums, then `factor = target / current` of every cell.
+    pub fn step<W: Value>(
+        &self,
+        cpu: &Cpu<W>,
+        k: usize,
+        iteration: u32,
+        scaling: &mut Scaling,
+    ) -> Step {
+        let constraint = &self.constraints[k];
+        let sums = cpu.cell_sums(constraint.margin(), scaling);
+        let factors: Vec<f64> =
+            sums.iter().enumerate().map(|(cell, &sum)| self.goal(k, cell).factor(sum)).collect();
+        scaling.apply(constraint.margin(), &factors);
+        Step {
+            row: self.record(k, iteration, &sums, &factors),
+            unsettled: self.unsettled_by(k, &sums),
+        }
+    }
+
+    /// The history row of a step that met `sums` and multiplied by `factors`.
+    pub fn record(&self, k: usize, iteration: u32, sums: &[f64], factors: &[f64]) -> HistoryRow {
+        let measure = Measure::of(&self.constraints[k], self.scale[k], sums);
+        let updates = factors.iter().map(|f| (f - 1.0).abs());
+        HistoryRow {
+            group: self.number,
+            iteration,
+            constraint: self.first + k,
+            max_update: updates.clone().fold(0.0, f64::max),
+            total_update: updates.zip(sums).map(|(update, sum)| update * sum).sum(),
+            max_violation: measure.max_relative,
+            total_violation: measure.total,
+        }
+    }
+
+    /// Largest relative violation of constraint k among the cells that can be scaled.
+    pub fn unsettled_by(&self, k: usize, sums: &[f64]) -> f64 {
+        let mean = self.means[k] * self.scale[k];
+        let unsettled = sums.iter().enumerate().map(|(cell, &sum)| match self.goal(k, cell) {
+            Goal::Free | Goal::KeptZero => 0.0,
+            Goal::Equal(_) if sum == 0.0 => 0.0,
+            goal => goal.violation(sum) / unit_of(goal, mean),
+        });
+        unsettled.fold(0.0, f64::max)
+    }
+
+    /// Largest relative violation of any constraint among the cells that can be scaled.
+    pub fn unsettled<W: Value>(&self, cpu: &Cpu<W>, scaling: &Scaling) -> f64 {
+        let violations = (0..self.constraints.len())
+            .map(|k| self.unsettled_by(k, &cpu.cell_sums(self.constraints[k].margin(), scaling)));
+        violations.fold(0.0, f64::max)
+    }
+}

@@ -1,0 +1,328 @@
+//! The loop: steps in order, repeat groups to convergence, on the matrix or on its collapse.
+
+use super::cpu::Cpu;
+use super::explain;
+use super::group::{Group, Measure};
+use super::newton;
+use super::problem::Stage;
+use super::solution::{ConstraintReport, HistoryRow, Infeasible, Solution, Solver, StopReason};
+use super::{Constraint, Problem, Scaling};
+use crate::geography::Partition;
+use crate::matrix::{FlowMatrix, Value};
+use crate::Result;
+
+/// Relative difference allowed between a violation judged inside the loop and the same violation
+/// recomputed from the harmonized entries: the rounding of sums of millions of terms.
+const RECHECK_ROUNDING: f64 = 256.0 * f64::EPSILON;
+
+/// Applies a plan to a seed.
+///
+/// Deterministic: the same bits for any number of threads of the current rayon pool.
+///
+/// # Errors
+/// If the solver asked for cannot do this plan. A plan that cannot be met is not an error: see
+/// [`Solution::stop`] and [`Solution::infeasible`].
+///
+/// # Panics
+/// If seed and problem differ in their number of units.
+pub fn solve<V: Value>(
+    seed: &FlowMatrix<V>,
+    problem: &Problem,
+    solver: Solver,
+) -> Result<Solution> {
+    assert_eq!(seed.units(), problem.units(), "units of seed and problem");
+    if solver == Solver::Newton {
+        newton::check_applicable(problem)?;
+    }
+    let cpu = Cpu::new(seed);
+    let stages = problem.stages();
+    let (split, refinement) = match solver {
+        Solver::Direct => (stages.len(), None),
+        _ => collapse_point(seed, problem, &stages, solver),
+    };
+
+    let mut run = Run::new(problem, &cpu, solver);
+    let mut scaling = Scaling::identity(seed.units());
+    let mut solved = (seed.units(), seed.nnz());
+    for stage in &stages[..split] {
+        run.stage(&cpu, stage, &mut scaling, None);
+    }
+    if let Some(refinement) = &refinement {
+        let small = cpu.collapse(refinement, &scaling);
+        solved = (small.units(), small.nnz());
+        let coarse_cpu = Cpu::new(&small);
+        let mut coarse = Scaling::identity(small.units());
+        for stage in &stages[split..] {
+            run.stage(&coarse_cpu, stage, &mut coarse, Some(refinement));
+        }
+        scaling.lift(&coarse, refinement);
+    }
+
+    let constraints = run.final_check(&scaling);
+    let stop = run.stop(&constraints);
+    Ok(Solution {
+        scaling,
+        stop,
+        solver: match (solver, refinement.is_some()) {
+            (Solver::Newton, _) => Solver::Newton,
+            (_, true) => Solver::Collapsed,
+            (_, false) => Solver::Direct,
+        },
+        iterations: run.iterations,
+        half_sweeps: run.half_sweeps,
+        solved_units: solved.0,
+        solved_entries: solved.1,
+        total_ratio: run.total_ratio,
+        l1_change: run.l1_change,
+        constraints,
+        infeasible: run.infeasible,
+        history: run.history,
+    })
+}
+
+/// From which stage on the plan is solved on a collapsed matrix, and the common refinement of all
+/// partitions of those stages.
+///
+/// Collapsing helps where the table of classes is at most half as large as the matrix; the longest
+/// such tail of the plan is taken. `collapsed` on request falls back to all repeat groups.
+fn collapse_point<V: Value>(
+    seed: &FlowMatrix<V>,
+    problem: &Problem,
+    stages: &[Stage],
+    solver: Solver,
+) -> (usize, Option<Partition>) {
+    let refinement = |from: usize| {
+        let constraints = stages[from..].iter().flat_map(|stage| problem.constraints_of(stage));
+        let parts: Vec<&Partition> =
+            constraints.flat_map(|c| c.margin().partitions().map(AsRef::as_ref)).collect();
+        Partition::common_refinement(&parts)
+    };
+    for from in 0..stages.len() {
+        let part = refinement(from);
+        let cells = part.cells();
+        if cells < seed.units() && cells.saturating_mul(cells) <= seed.nnz() / 2 {
+            return (from, Some(part));
+        }
+    }
+    if solver == Solver::Auto {
+        return (stages.len(), None);
+    }
+    let from = problem.plan().once.len().min(stages.len() - 1);
+    (from, Some(refinement(from)))
+}
+
+/// State of a solve while its stages are run.
+struct Run<'a, V> {
+    problem: &'a Problem,
+    seed: &'a Cpu<'a, V>,
+    solver: Solver,
+    /// Ratio applied to the targets of every constraint of the plan to make totals agree.
+    target_scale: Vec<f64>,
+    /// Number of the next constraint, over the whole plan.
+    next_constraint: usize,
+    totals_differ: bool,
+    group_stop: Option<GroupStop>,
+    iterations: u32,
+    half_sweeps: u32,
+    total_ratio: f64,
+    l1_change: f64,
+    infeasible: Vec<Infeasible>,
+    history: Vec<HistoryRow>,
+}
+
+/// How the iteration of a repeat group ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum GroupStop {
+    /// Every cell that can be scaled is at its target.
+    Settled,
+    MaxIterations,
+    Stagnated,
+}
+
+impl<'a, V: Value> Run<'a, V> {
+    fn new(problem: &'a Problem, seed: &'a Cpu<'a, V>, solver: Solver) -> Self {
+        Self {
+            problem,
+            seed,
+            solver,
+            target_scale: vec![1.0; problem.plan().constraints().count()],
+            next_constraint: 0,
+            totals_differ: false,
+            group_stop: None,
+            iterations: 0,
+            half_sweeps: 0,
+            total_ratio: 1.0,
+            l1_change: 0.0,
+            infeasible: Vec::new(),
+            history: Vec::new(),
+        }
+    }
+
+    /// Runs one stage on a matrix whose units are the cells of `refinement`, or the seed's own.
+    fn stage<W: Value>(
+        &mut self,
+        cpu: &Cpu<W>,
+        stage: &Stage,
+        scaling: &mut Scaling,
+        refinement: Option<&Partition>,
+    ) {
+        let constraints: Vec<Constraint> = self
+            .problem
+            .constraints_of(stage)
+            .iter()
+            .map(|c| refinement.map_or_else(|| c.clone(), |r| c.on(c.margin().project(r))))
+            .collect();
+        let first = self.next_constraint;
+        self.next_constraint += constraints.len();
+        let group = Group::new(cpu, constraints, first, scaling, stage, self.problem);
+        match stage {
+            Stage::Once(_) => self.history.push(group.step(cpu, 0, 1, scaling).row),
+            Stage::Repeat(_) => self.repeat(cpu, &group, scaling),
+        }
+    }
+
+    fn repeat<W: Value>(&mut self, cpu: &Cpu<W>, group: &Group, scaling: &mut Scaling) {
+        let start = scaling.clone();
+        let last = group.first + group.constraints.len();
+        self.target_scale[group.first..last].copy_from_slice(&group.scale);
+        if group.total_ratio.ln().abs() > self.total_ratio.ln().abs() {
+            self.total_ratio = group.total_ratio;
+        }
+        self.totals_differ |= group.totals_differ();
+        let outcome = if self.solver == Solver::Newton {
+            newton::iterate(cpu, group, scaling)
+        } else {
+            iterate(cpu, group, scaling)
+        };
+        self.iterations += outcome.iterations;
+        self.half_sweeps += outcome.half_sweeps;
+        self.l1_change = cpu.l1_change(&outcome.before_last, scaling);
+        self.history.extend(outcome.history);
+        self.group_stop = Some(outcome.stop);
+        self.infeasible.extend(explain::differing_totals(group));
+        if outcome.stop != GroupStop::Settled {
+            self.infeasible.extend(explain::guilty_sets(cpu, group, &start));
+        }
+    }
+
+    /// Every constraint on the harmonized entries, in `f64`.
+    fn final_check(&mut self, scaling: &Scaling) -> Vec<ConstraintReport> {
+        let (problem, seed) = (self.problem, self.seed);
+        let once = problem.plan().once.len();
+        problem
+            .plan()
+            .constraints()
+            .enumerate()
+            .map(|(k, constraint)| {
+                let judged = k >= once || problem.plan().repeat.is_empty();
+                let sums = seed.cell_sums(constraint.margin(), scaling);
+                let measure = Measure::of(constraint, self.target_scale[k], &sums);
+                if judged {
+                    let unscaled = Scaling::identity(problem.units());
+                    self.infeasible.extend(explain::unreachable_cells(
+                        constraint,
+                        self.target_scale[k],
+                        &sums,
+                        || seed.cell_sums(constraint.margin(), &unscaled),
+                    ));
+                }
+                let cell = measure.worst.filter(|_| measure.max_relative > 0.0);
+                ConstraintReport {
+                    name: constraint.name().to_owned(),
+                    margin: constraint.margin().to_string(),
+                    judged,
+                    cells: constraint.targeted(),
+                    untargeted: constraint.margin().cells() - constraint.targeted(),
+                    target_scale: self.target_scale[k],
+                    max_absolute: measure.max_absolute,
+                    max_relative: measure.max_relative,
+                    total_absolute: measure.total,
+                    worst_cell: cell.map(|c| constraint.margin().label(c)),
+                    worst: cell.map(|c| (constraint.targets()[c] * self.target_scale[k], sums[c])),
+                }
+            })
+            .collect()
+    }
+
+    fn stop(&self, constraints: &[ConstraintReport]) -> StopReason {
+        let plan = self.problem.plan();
+        let mut tolerances = plan
+            .once
+            .iter()
+            .map(|_| ONCE_TOLERANCE)
+            .chain(plan.repeat.iter().flat_map(|g| g.constraints.iter().map(|_| g.tolerance)));
+        let met = constraints.iter().all(|report| {
+            let tolerance = tolerances.next().expect("one per constraint");
+            !report.judged || report.max_relative <= tolerance + RECHECK_ROUNDING
+        });
+        if self.totals_differ {
+            StopReason::TotalsDiffer
+        } else if met {
+            StopReason::Converged
+        } else {
+            match self.group_stop {
+                None => StopReason::NotMet,
+                Some(GroupStop::MaxIterations) => StopReason::MaxIterations,
+                Some(GroupStop::Stagnated) => StopReason::Stagnated,
+                Some(GroupStop::Settled) if self.infeasible.is_empty() => StopReason::NotMet,
+                Some(GroupStop::Settled) => StopReason::Infeasible,
+            }
+        }
+    }
+}
+
+/// Tolerance of a plan without a repeat group, whose steps are judged as they are applied.
+const ONCE_TOLERANCE: f64 = 1e-9;
+
+/// What iterating a group did.
+pub(super) struct Outcome {
+    pub stop: GroupStop,
+    pub iterations: u32,
+    pub half_sweeps: u32,
+    /// The scaling before the last iteration.
+    pub before_last: Scaling,
+    pub history: Vec<HistoryRow>,
+}
+
+/// Plain IPF: every constraint of the group in turn, until all hold at once.
+fn iterate<W: Value>(cpu: &Cpu<W>, group: &Group, scaling: &mut Scaling) -> Outcome {
+    let mut history = Vec::new();
+    let mut totals = Vec::new();
+    let mut before_last = scaling.clone();
+    let mut stop = GroupStop::MaxIterations;
+    let mut iterations = 0;
+    while iterations < group.max_iterations {
+        iterations += 1;
+        before_last.clone_from(scaling);
+        let (mut worst, mut total) = (0.0_f64, 0.0);
+        for k in 0..group.constraints.len() {
+            let step = group.step(cpu, k, iterations, scaling);
+            worst = worst.max(step.unsettled);
+            total += step.row.total_violation;
+            history.push(step.row);
+        }
+        // Each step saw the matrix before its own factors: only a look at all constraints of the
+        // finished iteration tells whether they hold together.
+        if worst <= group.tolerance && group.unsettled(cpu, scaling) <= group.tolerance {
+            stop = GroupStop::Settled;
+            break;
+        }
+        totals.push(total);
+        if stagnated(&totals) || !scaling.origin.iter().all(|f| f.is_finite()) {
+            stop = GroupStop::Stagnated;
+            break;
+        }
+    }
+    let half_sweeps = iterations * group.constraints.len() as u32;
+    Outcome { stop, iterations, half_sweeps, before_last, history }
+}
+
+/// Whether the total violation has stopped shrinking: less than a thousandth over the last fifth of
+/// at least 200 iterations. An iteration that converges like 1/k, as it does when entries have to
+/// go to zero, loses a fifth over that window, and any linear rate that would ever get there loses
+/// more than a thousandth.
+fn stagnated(totals: &[f64]) -> bool {
+    let k = totals.len();
+    let window = (k / 5).max(50);
+    k >= 200 && totals[k - 1] > 0.999 * totals[k - 1 - window]
+}

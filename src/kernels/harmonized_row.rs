@@ -1,0 +1,34 @@
+//! Writing the harmonized matrix.
+
+use crate::ipf::Scaling;
+use crate::matrix::{Csr, Value};
+
+/// Puts the harmonized movers of origin i into `flows`: `o_i s_ij d_j B(i, j)`, in persons, in the
+/// order of the row's columns.
+pub fn harmonized_row<V: Value>(
+    movers: &Csr<V>,
+    scaling: &Scaling,
+    i: usize,
+    flows: &mut Vec<f64>,
+) {
+    let (columns, values) = movers.row(i);
+    flows.clear();
+    flows.extend(columns.iter().zip(values).map(|(&j, &v)| {
+        let j = j as usize;
+        let flow = scaling.origin[i] * v.into() * scaling.destination[j];
+        scaling.blocks.iter().fold(flow, |f, block| f * block.row(i).factor(j))
+    }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples;
+    use super::*;
+
+    #[test]
+    fn by_hand() {
+        let mut flows = vec![99.0];
+        harmonized_row(samples::matrix().movers(), &samples::scaling(), 0, &mut flows);
+        assert_eq!(flows, [16.0, 48.0]);
+    }
+}

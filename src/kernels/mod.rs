@@ -1,0 +1,85 @@
+//! The passes over entries, one file each, sequential and in `f64`.
+//!
+//! Each works on a range or list of rows; [`crate::ipf`] splits a matrix into fixed ranges, runs
+//! them in parallel and combines their results in a fixed order, so that the bits of every sum
+//! are the same for any number of threads.
+
+mod class_sums;
+mod destination_sums;
+mod harmonized_row;
+mod l1_change;
+mod origin_sums;
+
+pub use class_sums::class_sums;
+pub use destination_sums::destination_sums;
+pub use harmonized_row::harmonized_row;
+pub use l1_change::l1_change;
+pub use origin_sums::origin_sums;
+
+use crate::matrix::Value;
+
+/// sum of `values[k] * weight(columns[k])`, over four interleaved partial sums: the additions of
+/// one chain wait for each other, four chains do not.
+#[inline(always)]
+fn weighted_sum<V: Value>(columns: &[u32], values: &[V], weight: impl Fn(usize) -> f64) -> f64 {
+    let mut sums = [0.0_f64; 4];
+    let (quads, values_quads) = (columns.chunks_exact(4), values.chunks_exact(4));
+    let (rest, values_rest) = (quads.remainder(), values_quads.remainder());
+    for (c, v) in quads.zip(values_quads) {
+        for lane in 0..4 {
+            sums[lane] += v[lane].into() * weight(c[lane] as usize);
+        }
+    }
+    for (lane, (&c, &v)) in rest.iter().zip(values_rest).enumerate() {
+        sums[lane] += v.into() * weight(c as usize);
+    }
+    (sums[0] + sums[1]) + (sums[2] + sums[3])
+}
+
+#[cfg(test)]
+pub(crate) mod samples {
+    use std::sync::Arc;
+
+    use crate::geography::Partition;
+    use crate::ipf::{Entries, Groups, Margin, Scaling};
+    use crate::matrix::FlowMatrix;
+
+    /// Movers of 3 units: row 0 = [-, 2, 3], row 1 = [5, -, -], row 2 = [-, 4, -]; stayers 10, 20, 30.
+    pub fn matrix() -> FlowMatrix<f64> {
+        FlowMatrix::from_triplets(
+            3,
+            &[
+                (0, 0, 10.0),
+                (1, 1, 20.0),
+                (2, 2, 30.0),
+                (0, 1, 2.0),
+                (0, 2, 3.0),
+                (1, 0, 5.0),
+                (2, 1, 4.0),
+            ],
+        )
+    }
+
+    /// Units 0 and 2 are `a`, unit 1 is `b`.
+    pub fn partition() -> Arc<Partition> {
+        Arc::new(Partition::from_parts("half", vec![0, 1, 0], vec!["a".into(), "b".into()]))
+    }
+
+    pub fn margin(groups: impl Fn(Arc<Partition>) -> Groups, entries: Entries) -> Margin {
+        Margin { groups: groups(partition()), entries }
+    }
+
+    /// Origin factors 1, 2, 4; destination factors 1, 1/2, 2; block factors a->a 8, a->b 16,
+    /// b->a 1/4, b->b 1; stayers 1, 1, 1/2. All powers of two, so that sums are exact.
+    pub fn scaling() -> Scaling {
+        let mut scaling = Scaling::identity(3);
+        scaling.origin = vec![1.0, 2.0, 4.0];
+        scaling.destination = vec![1.0, 0.5, 2.0];
+        scaling.apply(
+            &margin(|p| Groups::Block(p.clone(), p), Entries::Movers),
+            &[8.0, 16.0, 0.25, 1.0],
+        );
+        scaling.stayers = vec![1.0, 1.0, 0.5];
+        scaling
+    }
+}

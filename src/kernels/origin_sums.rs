@@ -1,0 +1,68 @@
+//! Movers leaving each origin.
+
+use std::ops::Range;
+
+use super::weighted_sum;
+use crate::ipf::Scaling;
+use crate::matrix::{Csr, Value};
+
+/// For every origin i of `rows`, with factors o (origin), d (destination) and B (blocks):
+///
+/// ```text
+/// out[i - rows.start] = o_i * sum_j s_ij d_j B(i, j)
+/// ```
+///
+/// in persons. Moves `4 + size(V)` bytes per entry, and 8 from the cache for `d_j`.
+pub fn origin_sums<V: Value>(
+    movers: &Csr<V>,
+    scaling: &Scaling,
+    rows: Range<usize>,
+    out: &mut [f64],
+) {
+    assert_eq!(out.len(), rows.len(), "one sum per origin");
+    let d = &scaling.destination[..movers.columns()];
+    for (i, sum) in rows.zip(out) {
+        let (columns, values) = movers.row(i);
+        let inner = match scaling.blocks.as_slice() {
+            [] => weighted_sum(columns, values, |j| d[j]),
+            [block] => {
+                let block = block.row(i);
+                weighted_sum(columns, values, |j| d[j] * block.factor(j))
+            }
+            blocks => weighted_sum(columns, values, |j| {
+                blocks.iter().fold(d[j], |w, block| w * block.row(i).factor(j))
+            }),
+        };
+        *sum = scaling.origin[i] * inner;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples;
+    use super::*;
+
+    #[test]
+    fn by_hand() {
+        let mut out = [0.0; 3];
+        // 0: 2*(1/2)*16 + 3*2*8 = 64; 1: 2 * 5*1*(1/4) = 2.5; 2: 4 * 4*(1/2)*16 = 128
+        origin_sums(samples::matrix().movers(), &samples::scaling(), 0..3, &mut out);
+        assert_eq!(out, [64.0, 2.5, 128.0]);
+        let mut plain = [0.0; 2];
+        origin_sums(samples::matrix().movers(), &Scaling::identity(3), 1..3, &mut plain);
+        assert_eq!(plain, [5.0, 4.0]);
+    }
+
+    #[test]
+    fn every_length_around_the_unrolling() {
+        for n in [0_usize, 1, 3, 4, 5, 12, 34] {
+            let columns: Vec<u32> = (0..n as u32).collect();
+            let movers = Csr::new(34, vec![0, n as u64], columns, vec![1.0_f32; n]);
+            let mut scaling = Scaling::identity(34);
+            scaling.destination = (1..=34).map(f64::from).collect();
+            let mut out = [0.0];
+            origin_sums(&movers, &scaling, 0..1, &mut out);
+            assert_eq!(out[0], (n * (n + 1) / 2) as f64, "length {n}");
+        }
+    }
+}
