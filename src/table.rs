@@ -107,6 +107,21 @@ impl Table {
             .collect()
     }
 
+    /// A column of numbers in which an empty cell means unknown (NaN).
+    pub fn optional_numbers(&self, name: &str) -> Result<Vec<f64>> {
+        todo!("{name}")
+    }
+
+    /// An error of the header.
+    pub fn header_error(&self, problem: impl Into<String>) -> Error {
+        Error::data(&self.path, ":1", problem)
+    }
+
+    /// Where a row is in the file, for messages.
+    pub fn place(&self, row: usize) -> String {
+        format!("line {}", row + 2)
+    }
+
     /// An error at a cell of this table.
     pub fn error(&self, row: usize, column: &str, problem: impl Into<String>) -> Error {
         Error::data(&self.path, format!(":{}: column {column}", row + 2), problem)

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::Geoid;
+use super::{Geoid, Level};
 use crate::table::Table;
 use crate::{Error, Result};
 
@@ -100,6 +100,14 @@ impl Geography {
     /// The codes in index order.
     pub fn geoids(&self) -> &[Geoid] {
         &self.geoids
+    }
+
+    /// The level whose codes the units have, if all are numeric and of its length.
+    pub fn level(&self) -> Option<Level> {
+        let digits = self.geoids.first()?.as_str().len();
+        let level = Level::with_digits(digits)?;
+        let alike = |g: &Geoid| g.is_numeric() && g.as_str().len() == digits;
+        self.geoids.iter().all(alike).then_some(level)
     }
 
     /// The unit with this code.

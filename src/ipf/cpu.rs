@@ -77,23 +77,27 @@ impl<'a, V: Value> Passes<'a, V> {
     }
 }
 
-/// A flow matrix and its split.
-pub(crate) struct Cpu<'a, V> {
+/// The passes over one matrix, in parallel on the current rayon pool.
+///
+/// Every sum has the same bits for any number of threads.
+pub struct Cpu<'a, V> {
     matrix: &'a FlowMatrix<V>,
     passes: Passes<'a, V>,
 }
 
 impl<'a, V: Value> Cpu<'a, V> {
-    pub(crate) fn new(matrix: &'a FlowMatrix<V>) -> Self {
+    /// Splits a matrix into ranges of rows.
+    pub fn new(matrix: &'a FlowMatrix<V>) -> Self {
         Self { matrix, passes: Passes::new(matrix.movers()) }
     }
 
-    pub(crate) fn matrix(&self) -> &'a FlowMatrix<V> {
+    /// The matrix.
+    pub fn matrix(&self) -> &'a FlowMatrix<V> {
         self.matrix
     }
 
     /// Persons in every cell of `margin`.
-    pub(crate) fn cell_sums(&self, margin: &Margin, scaling: &Scaling) -> Vec<f64> {
+    pub fn cell_sums(&self, margin: &Margin, scaling: &Scaling) -> Vec<f64> {
         assert_eq!(margin.units(), self.matrix.units(), "margin {margin}");
         let mut sums = vec![0.0; margin.cells()];
         if margin.entries.movers() {
@@ -153,7 +157,7 @@ impl<'a, V: Value> Cpu<'a, V> {
     }
 
     /// The matrix aggregated to the cells of `refinement`, every entry scaled.
-    pub(crate) fn collapse(&self, refinement: &Partition, scaling: &Scaling) -> FlowMatrix<f64> {
+    pub fn collapse(&self, refinement: &Partition, scaling: &Scaling) -> FlowMatrix<f64> {
         let mut stayers = vec![0.0; refinement.cells()];
         for (i, &cell) in refinement.cell_of().iter().enumerate() {
             stayers[cell as usize] += self.matrix.stayers()[i] * scaling.stayers[i];
@@ -163,7 +167,7 @@ impl<'a, V: Value> Cpu<'a, V> {
     }
 
     /// sum of |harmonized(after) - harmonized(before)| over all entries, in persons.
-    pub(crate) fn l1_change(&self, before: &Scaling, after: &Scaling) -> f64 {
+    pub fn l1_change(&self, before: &Scaling, after: &Scaling) -> f64 {
         let movers = self.matrix.movers();
         let partial: Vec<f64> = self
             .passes

@@ -24,6 +24,7 @@ mod solution;
 mod solve;
 pub mod transport;
 
+pub use cpu::Cpu;
 pub use harmonized::Harmonized;
 pub use margin::{Entries, Groups, Margin};
 pub use plan::{Constraint, Plan, Repeat, ZeroTargets};

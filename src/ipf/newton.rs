@@ -155,7 +155,7 @@ pub(super) fn iterate<V: Value>(cpu: &Cpu<V>, group: &Group, scaling: &mut Scali
 /// Relative accuracy asked of the conjugate gradients: quadratic in the last reduction, and no
 /// better than the tolerance can use.
 fn forcing_term(residual: f64, before: f64, tolerance: f64, unsettled: f64) -> f64 {
-    let quadratic = 0.9 * (residual / before).powi(2);
+    let quadratic = if before.is_finite() { 0.9 * (residual / before).powi(2) } else { 0.1 };
     let useful = 0.2 * tolerance / unsettled;
     quadratic.clamp(1e-8, 0.1).max(useful).min(0.5)
 }

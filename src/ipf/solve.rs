@@ -7,9 +7,9 @@ use super::newton;
 use super::problem::Stage;
 use super::solution::{ConstraintReport, HistoryRow, Infeasible, Solution, Solver, StopReason};
 use super::{Constraint, Problem, Scaling};
+use crate::Result;
 use crate::geography::Partition;
 use crate::matrix::{FlowMatrix, Value};
-use crate::Result;
 
 /// Relative difference allowed between a violation judged inside the loop and the same violation
 /// recomputed from the harmonized entries: the rounding of sums of millions of terms.

@@ -166,7 +166,8 @@ pub fn values<V: Value>(seed: &FlowMatrix<V>, solution: &Solution) -> Vec<f64> {
 /// Fails with the worst entry where `a` and `b` differ by more than `tolerance` relative to it.
 pub fn assert_close(what: &str, a: &[f64], b: &[f64], tolerance: f64) {
     assert_eq!(a.len(), b.len(), "{what}: lengths");
-    let relative = |(x, y): (&f64, &f64)| (x - y).abs() / x.abs().max(y.abs()).max(f64::MIN_POSITIVE);
+    let relative =
+        |(x, y): (&f64, &f64)| (x - y).abs() / x.abs().max(y.abs()).max(f64::MIN_POSITIVE);
     let worst = a.iter().zip(b).map(relative).enumerate().max_by(|p, q| p.1.total_cmp(&q.1));
     if let Some((k, difference)) = worst {
         assert!(

@@ -1,0 +1,183 @@
+//! `flowrake demo`: a complete run on an embedded region whose truth is known.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use flowrake::geography::{Level, Partition};
+use flowrake::ipf::{self, Cpu, Entries, Groups, Harmonized, Margin, Scaling, Solution, Solver};
+use flowrake::matrix::{AnyFlowMatrix, FlowMatrix, FlowRows, file};
+use flowrake::output::write_atomically;
+use flowrake::plan_file::LoadedPlan;
+use flowrake::report::{
+    Agreement, ConvergencePoint, Elapsed, Output, convergence_png, convergence_svg,
+    mover_agreement, vector_agreement,
+};
+use flowrake::with_matrix;
+
+use super::harmonize::{report, write_manifest, write_matrix};
+
+/// Run everything once on a small embedded region and explain what happened
+#[derive(clap::Args)]
+#[command(after_help = "\
+Example:
+  flowrake demo --out demo
+  flowrake harmonize demo/input/plan.toml --out again.npz    # the same run, by its plan file")]
+pub struct Args {
+    /// Folder for inputs, harmonized matrix, convergence plot and manifest; made if missing
+    #[arg(long, value_name = "DIR", default_value = "flowrake-demo")]
+    out: PathBuf,
+}
+
+macro_rules! region_files {
+    ($($name:literal),* $(,)?) => {
+        [$(($name, include_bytes!(concat!("../../data-samples/region/", $name)).as_slice())),*]
+    };
+}
+
+/// The sample, as `flowrake synth` made it (data-samples/README.md).
+const REGION: [(&str, &[u8]); 10] = region_files![
+    "plan.toml",
+    "units.csv",
+    "seed.npz",
+    "truth.npz",
+    "cbg_population.csv",
+    "state_movers.csv",
+    "state_non_movers.csv",
+    "state_flows.csv",
+    "county_in.csv",
+    "county_out.csv",
+];
+
+/// Runs the command.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let input = args.out.join("input");
+    std::fs::create_dir_all(&input).with_context(|| format!("{}", input.display()))?;
+    for (name, bytes) in REGION {
+        write_atomically(&input.join(name), |file| file.write_all(bytes))?;
+    }
+
+    let start = Instant::now();
+    let loaded = LoadedPlan::read(&input.join("plan.toml"))?;
+    let (truth, _) = file::read(&input.join("truth.npz"), Some(&loaded.geography))?;
+    let read = start.elapsed().as_secs_f64();
+    let start = Instant::now();
+    let solution =
+        with_matrix!(&loaded.seed, seed => ipf::solve(seed, &loaded.problem, Solver::Auto))?;
+    let solve = start.elapsed().as_secs_f64();
+    let start = Instant::now();
+    let matrix = args.out.join("harmonized.npz");
+    write_matrix(&matrix, &loaded, &solution)?;
+    let write = start.elapsed().as_secs_f64();
+
+    let report = report(&loaded, &solution, Elapsed { read, solve, write }, matrix.clone());
+    let plots = write_plots(&args.out, &loaded, &solution)?;
+    let mut outputs = vec![Output { path: matrix.clone(), what: "harmonized matrix" }];
+    outputs.extend(plots.iter().map(|path| Output { path: path.clone(), what: "convergence plot" }));
+    write_manifest(&matrix, &loaded, outputs, &report)?;
+
+    println!("A generated region: a biased seed, published totals, and the truth to compare with.\n");
+    print!("{}", report.summary());
+    println!("\nHow close to the truth (persons; raw is scaled to the true total):\n");
+    print!("{}", comparison(&loaded, &solution, &truth)?);
+    println!("\nWritten to {}:", args.out.display());
+    println!("  harmonized.npz                scipy CSR, units in the order of input/units.csv");
+    println!("  harmonized.npz.manifest.json  inputs with hashes, configuration, convergence");
+    println!("  convergence.svg, .png         violations and updates by iteration");
+    println!("  input/                        the plan, seed, targets and truth");
+    Ok(if report.converged { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+fn write_plots(folder: &Path, loaded: &LoadedPlan, solution: &Solution) -> Result<[PathBuf; 2]> {
+    let points: Vec<ConvergencePoint> = solution
+        .history
+        .iter()
+        .filter(|row| row.group.is_some())
+        .map(|row| ConvergencePoint {
+            iteration: row.iteration,
+            constraint: solution.constraints[row.constraint].name.clone(),
+            max_violation: row.max_violation,
+            max_update: row.max_update,
+        })
+        .collect();
+    let tolerance = loaded.problem.plan().repeat.last().map_or(0.0, |group| group.tolerance);
+    let paths = [folder.join("convergence.svg"), folder.join("convergence.png")];
+    let svg = convergence_svg(&points, tolerance);
+    write_atomically(&paths[0], |file| file.write_all(svg.as_bytes()))?;
+    let png = convergence_png(&points, tolerance);
+    write_atomically(&paths[1], |file| file.write_all(&png))?;
+    Ok(paths)
+}
+
+/// Raw and harmonized against the truth, one line per quantity.
+fn comparison(loaded: &LoadedPlan, solution: &Solution, truth: &AnyFlowMatrix) -> Result<String> {
+    with_matrix!(&loaded.seed, seed => {
+        with_matrix!(truth, truth => compare(loaded, solution, seed, truth))
+    })
+}
+
+fn compare<V, T>(
+    loaded: &LoadedPlan,
+    solution: &Solution,
+    seed: &FlowMatrix<V>,
+    truth: &FlowMatrix<T>,
+) -> Result<String>
+where
+    V: flowrake::matrix::Value,
+    T: flowrake::matrix::Value,
+{
+    let unscaled = Scaling::identity(seed.units());
+    let (seed_cpu, truth_cpu) = (Cpu::new(seed), Cpu::new(truth));
+    let populations = |level: &Level, cpu: &dyn Fn(&Margin) -> Vec<f64>| -> Result<Vec<f64>> {
+        let partition = Partition::new(&loaded.geography, level)?;
+        let groups = Groups::Destination(partition.into());
+        Ok(cpu(&Margin { groups, entries: Entries::All }))
+    };
+    let raw_sums = |margin: &Margin| seed_cpu.cell_sums(margin, &unscaled);
+    let new_sums = |margin: &Margin| seed_cpu.cell_sums(margin, &solution.scaling);
+    let true_sums = |margin: &Margin| truth_cpu.cell_sums(margin, &unscaled);
+
+    let true_total: f64 = populations(&Level::State, &true_sums)?.iter().sum();
+    let raw_total: f64 = populations(&Level::State, &raw_sums)?.iter().sum();
+    let scale = true_total / raw_total;
+
+    let mut text = format!(
+        "{:34}  {:>8}  {:>10}  {:>10}  {:>10}  {:>9}\n",
+        "", "r raw", "r harmon.", "RMSE raw", "RMSE harm.", "reduction"
+    );
+    let mut line = |what: &str, raw: Agreement, new: Agreement| {
+        text.push_str(&format!(
+            "{what:34}  {:8.4}  {:10.4}  {:10.3}  {:10.3}  {:7.1} %\n",
+            raw.pearson,
+            new.pearson,
+            raw.rmse,
+            new.rmse,
+            100.0 * (1.0 - new.rmse / raw.rmse)
+        ));
+    };
+    for (level, what) in [
+        (Level::State, "population by state"),
+        (Level::County, "population by county"),
+        (Level::BlockGroup, "population by block group"),
+    ] {
+        let truth = populations(&level, &true_sums)?;
+        let raw = vector_agreement(&populations(&level, &raw_sums)?, &truth, scale);
+        line(what, raw, vector_agreement(&populations(&level, &new_sums)?, &truth, 1.0));
+    }
+    for (level, what) in [
+        (Level::State, "flows between states"),
+        (Level::County, "flows between counties"),
+    ] {
+        let partition = Partition::new(&loaded.geography, &level)?;
+        let truth = truth_cpu.collapse(&partition, &unscaled);
+        let raw = mover_agreement(&seed_cpu.collapse(&partition, &unscaled), &truth, scale);
+        let new = seed_cpu.collapse(&partition, &solution.scaling);
+        line(what, raw, mover_agreement(&new, &truth, 1.0));
+    }
+    let harmonized: &dyn FlowRows = &Harmonized { seed, scaling: &solution.scaling };
+    let raw = mover_agreement(seed, truth, scale);
+    line("flows between block groups", raw, mover_agreement(harmonized, truth, 1.0));
+    Ok(text)
+}

@@ -1,0 +1,235 @@
+//! `flowrake harmonize`: a plan file in, a harmonized matrix out.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::ValueEnum;
+use flowrake::ipf::{self, Harmonized, Solution, Solver};
+use flowrake::matrix::file::{self, Format};
+use flowrake::output::write_atomically;
+use flowrake::plan_file::LoadedPlan;
+use flowrake::report::{Elapsed, Manifest, Output, RunReport, history_csv};
+use flowrake::with_matrix;
+use indicatif::ProgressBar;
+
+/// Scale a matrix so that its margins meet the targets of a plan file
+#[derive(clap::Args)]
+#[command(after_help = "\
+Example:
+  flowrake harmonize plan.toml --out flows-2011.parquet --history convergence.csv
+
+  where plan.toml names the seed and the targets:
+
+    [seed]
+    matrix = \"seed.npz\"            # scipy CSR or CSC, or .parquet, .mtx, .csv
+    units = \"units.csv\"            # column geoid, in the order of the matrix
+    [[repeat]]
+    tolerance = 1e-9
+    [[repeat.step]]
+    margin = \"destination\"         # origin, destination or block
+    level = \"county\"               # state, county, tract, block_group, geoid or a column of units
+    targets = \"county_in.csv\"      # geoid,target[,moe]
+    [[repeat.step]]
+    margin = \"origin\"
+    level = \"county\"
+    targets = \"county_out.csv\"
+
+Exit code: 0 converged, 1 the matrix was written but does not meet the margins, 2 bad input.
+Beside the matrix, OUT.manifest.json says what went in and how it ended.")]
+pub struct Args {
+    /// Plan file (TOML); paths in it are relative to it
+    plan: PathBuf,
+    /// Matrix to write: .npz, .parquet, .mtx or .csv
+    #[arg(long, value_name = "FILE", default_value = "harmonized.npz")]
+    out: PathBuf,
+    /// How the margins are met; auto collapses the matrix where that helps
+    #[arg(long, value_enum, default_value_t = SolverArg::Auto)]
+    solver: SolverArg,
+    /// Where the passes over the matrix run
+    #[arg(long, value_enum, default_value_t = Backend::Cpu)]
+    backend: Backend,
+    /// Threads; all cores unless given. The result does not depend on it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+    /// Write violations and updates of every iteration and step as CSV
+    #[arg(long, value_name = "FILE.csv")]
+    history: Option<PathBuf>,
+    /// Write the factors of origins, destinations, stayers and blocks
+    #[arg(long, value_name = "FILE.npz")]
+    factors: Option<PathBuf>,
+    /// Print the result as one JSON object on standard output
+    #[arg(long)]
+    json: bool,
+    /// No progress and no summary
+    #[arg(long)]
+    quiet: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum SolverArg {
+    Auto,
+    Direct,
+    Collapsed,
+    Newton,
+}
+
+impl From<SolverArg> for Solver {
+    fn from(arg: SolverArg) -> Self {
+        match arg {
+            SolverArg::Auto => Self::Auto,
+            SolverArg::Direct => Self::Direct,
+            SolverArg::Collapsed => Self::Collapsed,
+            SolverArg::Newton => Self::Newton,
+        }
+    }
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Backend {
+    Cpu,
+}
+
+/// Runs the command.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    if let Some(threads) = args.threads {
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(threads.into())
+            .build_global()
+            .context("starting the threads")?;
+    }
+    let Backend::Cpu = args.backend;
+    check_outputs(args)?;
+    let progress = progress(args.quiet || args.json);
+
+    progress.set_message(format!("reading {}", args.plan.display()));
+    let start = Instant::now();
+    let loaded = LoadedPlan::read(&args.plan)?;
+    for input in &loaded.inputs {
+        for output in [Some(&args.out), args.history.as_ref(), args.factors.as_ref()] {
+            ensure!(output != Some(input), "{}: is an input of this run", input.display());
+        }
+    }
+    let read = start.elapsed().as_secs_f64();
+
+    progress.set_message("solving");
+    let start = Instant::now();
+    let problem = &loaded.problem;
+    let solution =
+        with_matrix!(&loaded.seed, seed => ipf::solve(seed, problem, args.solver.into()))?;
+    let solve = start.elapsed().as_secs_f64();
+
+    progress.set_message(format!("writing {}", args.out.display()));
+    let start = Instant::now();
+    write_matrix(&args.out, &loaded, &solution)?;
+    let write = start.elapsed().as_secs_f64();
+    progress.finish_and_clear();
+
+    let elapsed = Elapsed { read, solve, write };
+    let report = report(&loaded, &solution, elapsed, args.out.clone());
+    write_companions(args, &loaded, &solution, &report)?;
+    if args.json {
+        println!("{}", serde_json::to_string(&report)?);
+    }
+    if !args.quiet && !args.json {
+        eprint!("{}", report.summary());
+    } else if !report.converged {
+        eprintln!("flowrake: {}", report.stop);
+    }
+    Ok(if report.converged { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// Refuses outputs that could not be written, before any work is done.
+fn check_outputs(args: &Args) -> Result<()> {
+    Format::of(&args.out)?;
+    if let Some(factors) = &args.factors {
+        ensure!(
+            factors.extension().is_some_and(|e| e == "npz"),
+            "{}: expected a name that ends in .npz",
+            factors.display()
+        );
+    }
+    for path in [Some(&args.out), args.history.as_ref(), args.factors.as_ref()].into_iter().flatten()
+    {
+        let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
+        if !folder.is_none_or(Path::is_dir) {
+            bail!("{}: its folder does not exist", path.display());
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn progress(hidden: bool) -> ProgressBar {
+    if hidden {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new_spinner();
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
+}
+
+/// The report of a run on a loaded plan.
+pub(super) fn report(
+    loaded: &LoadedPlan,
+    solution: &Solution,
+    elapsed: Elapsed,
+    output: PathBuf,
+) -> RunReport {
+    let size = with_matrix!(&loaded.seed, seed => (seed.units(), seed.nnz()));
+    RunReport::new(solution, size, loaded.raised, elapsed, output)
+}
+
+/// Writes the harmonized matrix with what its file can say about itself.
+pub(super) fn write_matrix(path: &Path, loaded: &LoadedPlan, solution: &Solution) -> Result<()> {
+    let mut metadata = vec![("flowrake.version".to_owned(), env!("CARGO_PKG_VERSION").to_owned())];
+    if let Some(year) = loaded.year {
+        metadata.push(("flowrake.year".to_owned(), year.to_string()));
+    }
+    let plan = std::fs::read(&loaded.inputs[0])?;
+    metadata.push(("flowrake.plan_blake3".to_owned(), blake3::hash(&plan).to_hex().to_string()));
+    if let Some(level) = loaded.geography.level() {
+        metadata.push(("flowrake.level".to_owned(), level.to_string()));
+    }
+    with_matrix!(&loaded.seed, seed => file::write(
+        path,
+        &Harmonized { seed, scaling: &solution.scaling },
+        &loaded.geography,
+        &metadata,
+    ))?;
+    Ok(())
+}
+
+/// Writes history, factors and manifest.
+fn write_companions(
+    args: &Args,
+    loaded: &LoadedPlan,
+    solution: &Solution,
+    report: &RunReport,
+) -> Result<()> {
+    let mut outputs = vec![Output { path: args.out.clone(), what: "harmonized matrix" }];
+    if let Some(path) = &args.history {
+        let text = history_csv(&solution.history, &solution.constraints);
+        write_atomically(path, |file| std::io::Write::write_all(file, text.as_bytes()))?;
+        outputs.push(Output { path: path.clone(), what: "history" });
+    }
+    if let Some(path) = &args.factors {
+        file::write_factors(path, &solution.scaling)?;
+        outputs.push(Output { path: path.clone(), what: "factors" });
+    }
+    write_manifest(&args.out, loaded, outputs, report)
+}
+
+/// Writes the manifest of a run beside its matrix.
+pub(super) fn write_manifest(
+    out: &Path,
+    loaded: &LoadedPlan,
+    outputs: Vec<Output>,
+    report: &RunReport,
+) -> Result<()> {
+    let command = std::env::args().collect();
+    let manifest = Manifest::new(command, &loaded.inputs, outputs, report)?.to_json();
+    let path = Manifest::<()>::path_for(out);
+    write_atomically(&path, |file| std::io::Write::write_all(file, manifest.as_bytes()))?;
+    Ok(())
+}

@@ -1,0 +1,84 @@
+//! The run manifest: what went in, what was done, what came out.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::{Error, Result};
+
+/// A file read.
+#[derive(Clone, Debug, Serialize)]
+struct Input {
+    path: PathBuf,
+    size_bytes: u64,
+    blake3: String,
+}
+
+/// A file written.
+#[derive(Clone, Debug, Serialize)]
+pub struct Output {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What it holds, in a word.
+    pub what: &'static str,
+}
+
+/// Everything needed to repeat a run and to trust its output; written beside it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Manifest<R> {
+    program: &'static str,
+    version: &'static str,
+    command: Vec<String>,
+    inputs: Vec<Input>,
+    outputs: Vec<Output>,
+    report: R,
+}
+
+impl<R: Serialize> Manifest<R> {
+    /// Hashes the inputs.
+    ///
+    /// # Errors
+    /// If an input can no longer be read.
+    pub fn new(
+        command: Vec<String>,
+        inputs: &[PathBuf],
+        outputs: Vec<Output>,
+        report: R,
+    ) -> Result<Self> {
+        let inputs = inputs
+            .iter()
+            .map(|path| {
+                let mut hasher = blake3::Hasher::new();
+                hasher.update_mmap_rayon(path).map_err(|e| Error::io(path, e))?;
+                let size_bytes = hasher.count();
+                let blake3 = hasher.finalize().to_hex().to_string();
+                Ok(Input { path: path.clone(), size_bytes, blake3 })
+            })
+            .collect::<Result<_>>()?;
+        Ok(Self {
+            program: "flowrake",
+            version: env!("CARGO_PKG_VERSION"),
+            command,
+            inputs,
+            outputs,
+            report,
+        })
+    }
+
+    /// BLAKE3 of the first input, the configuration of the run.
+    pub fn config_hash(&self) -> &str {
+        self.inputs.first().map_or("", |input| &input.blake3)
+    }
+
+    /// Where the manifest of an output goes: its name with `.manifest.json` added.
+    pub fn path_for(output: &Path) -> PathBuf {
+        let mut name = output.as_os_str().to_owned();
+        name.push(".manifest.json");
+        name.into()
+    }
+
+    /// As JSON text.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string_pretty(self).expect("plain data")
+    }
+}

@@ -1,0 +1,186 @@
+//! The result of a harmonization for machines and for people.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::ipf::{ConstraintReport, HistoryRow, Infeasible, Solution, Solver, StopReason};
+
+/// Wall-clock time of the parts of a run, in seconds.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Elapsed {
+    /// Reading plan, seed and targets.
+    pub read: f64,
+    /// From the seed in memory to its factors, final check included.
+    pub solve: f64,
+    /// Writing the matrix.
+    pub write: f64,
+}
+
+/// One run, as `--json` prints it.
+#[derive(Clone, Debug, Serialize)]
+pub struct RunReport {
+    /// Whether every constraint that should hold does, checked on the harmonized entries in f64.
+    pub converged: bool,
+    /// Why the solve ended.
+    pub stop: StopReason,
+    /// Iterations over all repeat groups.
+    pub iterations: u32,
+    /// Passes over one side's sums of the table solved on.
+    pub half_sweeps: u32,
+    /// The solver used.
+    pub solver: Solver,
+    /// Where the passes over entries ran.
+    pub backend: &'static str,
+    /// Arithmetic of sums and factors.
+    pub precision: &'static str,
+    /// Threads of the pool.
+    pub threads: usize,
+    /// Units of the seed.
+    pub units: usize,
+    /// Stored entries of the seed.
+    pub entries: usize,
+    /// Units of the matrix the repeat groups were solved on.
+    pub solved_units: usize,
+    /// Stored entries of that matrix.
+    pub solved_entries: usize,
+    /// Units whose stayers were raised to the floor.
+    pub stayers_raised: usize,
+    /// Persons added by that.
+    pub stayers_added: f64,
+    /// Total of the targets that had to be rescaled most over the total they were rescaled to.
+    pub total_ratio: f64,
+    /// Largest relative violation among the constraints convergence is judged by.
+    pub max_relative_violation: f64,
+    /// Every constraint of the plan at the end.
+    pub constraints: Vec<ConstraintReport>,
+    /// What cannot be met and why.
+    pub infeasible: Vec<Infeasible>,
+    /// Sum of |change| of all entries in the last iteration, in persons.
+    pub l1_change: f64,
+    /// Wall-clock times.
+    pub elapsed_s: Elapsed,
+    /// The matrix written.
+    pub output: PathBuf,
+}
+
+impl RunReport {
+    /// A report of `solution`; `raised` are the units and persons of the stayer floor.
+    pub fn new(
+        solution: &Solution,
+        (units, entries): (usize, usize),
+        raised: (usize, f64),
+        elapsed_s: Elapsed,
+        output: PathBuf,
+    ) -> Self {
+        Self {
+            converged: solution.converged(),
+            stop: solution.stop,
+            iterations: solution.iterations,
+            half_sweeps: solution.half_sweeps,
+            solver: solution.solver,
+            backend: "cpu",
+            precision: "f64",
+            threads: rayon::current_num_threads(),
+            units,
+            entries,
+            solved_units: solution.solved_units,
+            solved_entries: solution.solved_entries,
+            stayers_raised: raised.0,
+            stayers_added: raised.1,
+            total_ratio: solution.total_ratio,
+            max_relative_violation: solution.max_relative_violation(),
+            constraints: solution.constraints.clone(),
+            infeasible: solution.infeasible.clone(),
+            l1_change: solution.l1_change,
+            elapsed_s,
+            output,
+        }
+    }
+
+    /// A summary to read, several lines.
+    pub fn summary(&self) -> String {
+        let mut text = String::new();
+        self.write_summary(&mut text).expect("a String takes any text");
+        text
+    }
+
+    fn write_summary(&self, out: &mut String) -> std::fmt::Result {
+        writeln!(
+            out,
+            "{} units, {} flows; {} solver on {} units, {} flows; {} iterations: {}",
+            self.units,
+            self.entries,
+            self.solver,
+            self.solved_units,
+            self.solved_entries,
+            self.iterations,
+            self.stop
+        )?;
+        if self.stayers_raised > 0 {
+            writeln!(
+                out,
+                "stayer floor: {} units raised, {} persons added",
+                self.stayers_raised, self.stayers_added
+            )?;
+        }
+        if self.total_ratio != 1.0 {
+            writeln!(
+                out,
+                "totals of the targets differ by a factor of {}; rescaled to agree",
+                self.total_ratio
+            )?;
+        }
+        let width = self.constraints.iter().map(|c| c.name.chars().count()).max().unwrap_or(0);
+        writeln!(
+            out,
+            "{:width$}  {:>9}  {:>12}  {:>12}  worst cell",
+            "constraint", "cells", "max persons", "max relative"
+        )?;
+        for c in &self.constraints {
+            write!(
+                out,
+                "{:width$}  {:>9}  {:>12.3e}  {:>12.3e}  {}",
+                c.name,
+                c.cells,
+                c.max_absolute,
+                c.max_relative,
+                c.worst_cell.as_deref().unwrap_or("-")
+            )?;
+            if let Some((target, sum)) = c.worst.filter(|_| c.max_relative > 1e-6) {
+                write!(out, " ({sum:.6} for {target:.6})")?;
+            }
+            let note = if c.judged { "" } else { "  [applied once]" };
+            let untargeted = match c.untargeted {
+                0 => String::new(),
+                n => format!("  [{n} cells without a target]"),
+            };
+            writeln!(out, "{note}{untargeted}")?;
+        }
+        for i in &self.infeasible {
+            writeln!(out, "cannot be met: {}, {}: {}", i.constraint, i.cell, i.reason)?;
+        }
+        let Elapsed { read, solve, write } = self.elapsed_s;
+        writeln!(out, "{read:.2} s reading, {solve:.2} s solving, {write:.2} s writing")
+    }
+}
+
+/// The history as CSV: one line per iteration and step, violations and updates as just before and
+/// in that step.
+pub fn history_csv(history: &[HistoryRow], constraints: &[ConstraintReport]) -> String {
+    let mut out = String::from(
+        "group,iteration,constraint,max_update,total_update,max_violation,total_violation\n",
+    );
+    for row in history {
+        let group = row.group.map_or("once".to_owned(), |g| (g + 1).to_string());
+        let name = constraints[row.constraint].name.replace('"', "\"\"");
+        writeln!(
+            out,
+            "{group},{},\"{name}\",{:e},{:e},{:e},{:e}",
+            row.iteration, row.max_update, row.total_update, row.max_violation, row.total_violation
+        )
+        .expect("a String takes any text");
+    }
+    out
+}
