@@ -1,6 +1,8 @@
 //! stub
+mod columns;
 pub mod error;
 pub mod geography;
 pub mod matrix;
+pub mod output;
 pub mod table;
 pub use error::{Error, Result};
