@@ -1,0 +1,3 @@
+//! Iterative proportional fitting.
+
+pub mod transport;
