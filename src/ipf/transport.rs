@@ -26,12 +26,13 @@
 //! has to vanish on the way.
 //!
 //! The flow is found by Dinitz's (1970) method: shortest augmenting paths, all of one length at a
-//! time. The middle edges have no capacity, so that only the flow is stored, at the right cells,
-//! and not one number per edge: the first round, which is a greedy assignment, leaves at most as many
-//! flows as there are cells, and every later path adds a few.
+//! time. The edges between cells have no capacity of their own, so that only flows are stored, with
+//! the right cells, and not one number per edge: the first round, which is a greedy assignment,
+//! leaves at most as many flows as there are cells, and every later path adds a few.
 //!
 //! # Sources
-//! - D. Gale, A theorem on flows in networks, Pacific J. Math. 7 (1957), doi:10.2140/pjm.1957.7.1073
+//! - D. Gale, A theorem on flows in networks, Pacific J. Math. 7 (1957),
+//!   doi:10.2140/pjm.1957.7.1073
 //! - P. Hall, On representatives of subsets, J. London Math. Soc. 10 (1935),
 //!   doi:10.1112/jlms/s1-10.37.26
 //! - N. S. Mendelsohn, A. L. Dulmage, Some generalizations of the problem of distinct
@@ -83,8 +84,8 @@ impl Deficit {
 /// targets are sums of rounded numbers. With a tolerance of 0 and targets that are whole numbers
 /// (below 2^53 in sum) the answer is exact.
 ///
-/// Time: a round reads the edges at most twice; supports of 3,142 x 3,142 cells, dense or sparse, take
-/// below 0.2 s. Memory: a few numbers per cell and one flow per cell or so.
+/// Time: a round reads the edges at most twice; supports of 3,142 x 3,142 cells, dense or sparse,
+/// take below 0.2 s. Memory: a few numbers per cell, and about one flow per cell.
 ///
 /// # Panics
 /// If the arrays do not fit together, or a target is negative or NaN.
@@ -108,7 +109,8 @@ pub fn left_deficit(graph: &Bipartite, relative_tolerance: f64) -> Option<Defici
 ///
 /// If both margins have the same total, a shortage on one side is one on the other: left cells that
 /// need too much leave the right cells out of their reach with too little. The smaller of the two
-/// answers is the one to show. Memory: in addition to [`left_deficit`] 4 bytes an edge, for the transpose.
+/// answers is the one to show. Memory: in addition to [`left_deficit`] 4 bytes an edge, for the
+/// transpose.
 ///
 /// # Panics
 /// If the arrays do not fit together, or a target is negative or NaN.
@@ -170,9 +172,9 @@ impl<'a> Bipartite<'a> {
     }
 }
 
-// Why no crate: of those with f64 capacities and a free license petgraph 0.8 is the well-kept one. Its
-// `dinics` gives no cut, wants the edges as a graph of its own (50 bytes an edge with the
-// flows) and searches each path from scratch: 1.5 s and 0.5 GB on a dense 3,142 x 3,142 support (here
+// Why no crate: of those with f64 capacities and a free license petgraph 0.8 is the well-kept one.
+// Its `dinics` gives no cut, wants the edges as a graph of its own (50 bytes an edge with flows)
+// and searches each path from scratch: 1.5 s and 0.5 GB on a dense 3,142 x 3,142 support (here
 // 0.03 s), 13 s on a triangular one of 1,000 cells with tight targets, and no end within a minute
 // on one of 3,142 (here 0.03 s).
 
@@ -184,8 +186,8 @@ const UNREACHED: u32 = u32::MAX;
 /// Invariants, up to rounding of the sums:
 /// - what left cell p sends plus `excess[p]` is its target;
 /// - what right cell q receives plus `free[q]` is its target;
-/// - flows, `excess` and `free` are never negative: every step subtracts the smallest of the numbers
-///   it changes, which becomes exactly 0. So the method ends without any tolerance.
+/// - flows, `excess` and `free` are never negative: every step subtracts the smallest of the
+///   numbers it changes, which becomes exactly 0. So the method ends without any tolerance.
 struct Flow<'a> {
     graph: &'a Bipartite<'a>,
     /// Left cells by number of edges: whoever has little choice chooses first.
@@ -235,8 +237,8 @@ impl<'a> Flow<'a> {
         cells.filter(|&p| self.left_level[p as usize] != UNREACHED).collect()
     }
 
-    /// Breadth-first search from the left cells with excess up to the nearest right cells with room.
-    /// Returns whether there are any; if not, every cell that can be reached has its level.
+    /// Breadth-first search from the left cells with excess up to the nearest right cells with
+    /// room. Returns whether there are any; if not, every cell that can be reached has its level.
     fn label(&mut self) -> bool {
         self.left_level.fill(UNREACHED);
         self.right_level.fill(UNREACHED);
@@ -346,8 +348,8 @@ impl<'a> Flow<'a> {
         None
     }
 
-    /// Sends as much as possible along `path`, whose last step ends in a cell with room. Returns the
-    /// number of steps up to the first that can carry no more.
+    /// Sends as much as possible along `path`, whose last step ends in a cell with room. Returns
+    /// how many steps lie before the first one that can carry no more.
     fn send(&mut self, path: &[(u32, u32)]) -> usize {
         let (start, end) = (path[0].0, path[path.len() - 1].1);
         let back = &path[..path.len() - 1];
@@ -376,8 +378,8 @@ impl<'a> Flow<'a> {
     }
 }
 
-/// The most telling part of a set of left cells with the largest deficit, or `None` if no part has a
-/// deficit above `tolerance` (persons).
+/// The most telling part of a set of left cells with the largest deficit, or `None` if no part has
+/// a deficit above `tolerance` (persons).
 fn blame(graph: &Bipartite, left: &[u32], tolerance: f64) -> Option<Deficit> {
     let mut worst = worst_component(graph, left).filter(|d| d.missing() > tolerance)?;
     // Flows of rounding size make cells reachable which add nothing. To drop them all costs no more

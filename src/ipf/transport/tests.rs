@@ -112,7 +112,7 @@ fn one_cell_asks_too_much() {
 
 #[test]
 fn a_path_through_every_cell_is_found() {
-    // Left p takes right p, then the last one finds right 0 taken and everyone has to move up by one.
+    // Left p takes right p; then the last one finds right 0 taken, and everyone has to move up.
     let n = 50_000;
     let mut edges: Vec<Vec<u32>> = (0..n).map(|p| vec![p, p + 1]).collect();
     edges.push(vec![0, n + 1]);
@@ -221,12 +221,12 @@ proptest! {
     #[test]
     fn agrees_with_all_subsets(case in small_case()) {
         for case in [case.clone(), case.swapped()] {
-            let asking: Vec<u32> =
-                (0..case.left.len() as u32).filter(|&p| case.left[p as usize].is_finite()).collect();
+            let cells = 0..case.left.len() as u32;
+            let asking: Vec<u32> = cells.filter(|&p| case.left[p as usize].is_finite()).collect();
             let (mut most, mut smallest) = (0.0, Vec::new());
             for subset in 1_u32..1 << asking.len() {
-                let cells: Vec<u32> =
-                    asking.iter().enumerate().filter(|(k, _)| subset >> k & 1 == 1).map(|(_, &p)| p).collect();
+                let chosen = asking.iter().enumerate().filter(|(k, _)| subset >> k & 1 == 1);
+                let cells: Vec<u32> = chosen.map(|(_, &p)| p).collect();
                 let missing = case.deficit(&cells);
                 if missing > most {
                     (most, smallest) = (missing, cells);
