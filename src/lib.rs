@@ -2,5 +2,6 @@
 pub mod error;
 pub mod geography;
 pub mod matrix;
+pub mod synth;
 pub mod table;
 pub use error::{Error, Result};

@@ -1,0 +1,3 @@
+//! The commands: one file each, and the only place that prints.
+
+pub mod synth;
