@@ -233,7 +233,9 @@ mod tests {
             let truth = entries(&region.truth, i);
             let persons: f64 = truth.iter().map(|e| e.1).sum();
             assert_eq!(persons, f64::from(region.places.population[i]), "row {i}");
-            truth.iter().for_each(|&(j, flow)| arrivals[j as usize] += flow);
+            for &(j, flow) in &truth {
+                arrivals[j as usize] += flow;
+            }
             for (j, flow) in entries(&region.seed, i) {
                 let at = truth.binary_search_by_key(&j, |e| e.0).expect("recorded, so it happened");
                 assert!(flow > 0.0 && flow <= truth[at].1, "({i}, {j}): {flow} of {}", truth[at].1);

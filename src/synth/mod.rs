@@ -10,8 +10,8 @@
 //! and populations n are heavy-tailed (Pareto with index 1 and 2, truncated); density falls with
 //! the distance from the county seat, and renters live near it.
 //!
-//! **Truth.** T_ij = persons living in i in year t - 1 and in j in year t. A share 0.03 + 0.27
-//! `renter_share` of the persons of i leaves, in households of 1 to 6 (mean 2.5). With A_j
+//! **Truth.** `T_ij` = persons living in i in year t - 1 and in j in year t. A share 0.03 + 0.27
+//! `renter_share` of the persons of i leaves, in households of 1 to 6 (mean 2.5). With `A_j`
 //! the attraction of j, its population times a factor of its own, a household goes to j with
 //! probability
 //!
@@ -25,9 +25,9 @@
 //! that would end at home is drawn again as a local one. Nobody is born, dies, or comes from
 //! elsewhere: T's row sums are the populations of year t - 1, its column sums those of year t.
 //!
-//! **Seed.** A person of i is on record with probability c_i = (0.95 - 0.5 `renter_share`) times a
-//! factor of the state between 0.75 and 1. Stayers appear as T_ii c_i up to 4 % noise. A household
-//! that moved appears with probability c_i (1 - 0.2 `renter_share` of j), and then with 40 to 70 %
+//! **Seed.** A person of i is on record with probability `c_i` = (0.95 - 0.5 `renter_share`) times a
+//! factor of the state between 0.75 and 1. Stayers appear as `T_ii c_i` up to 4 % noise. A household
+//! that moved appears with probability `c_i` (1 - 0.2 `renter_share` of j), and then with 40 to 70 %
 //! of its weight, as people do whose old or new address is dated late. So movers are missed more
 //! often than stayers, renters more than owners, and E's support is a subset of T's. Every
 //! inhabited block group keeps its stayers, so that county totals stay within reach.

@@ -168,7 +168,8 @@ fn apportion(total: usize, weights: &[f64], minimum: usize) -> Vec<usize> {
 
 /// The smallest whole number whose square is at least `n`.
 fn ceil_sqrt(n: usize) -> usize {
-    (1..).find(|k| k * k >= n).expect("some square exceeds n")
+    let root = n.isqrt();
+    root + usize::from(root * root < n)
 }
 
 #[cfg(test)]
@@ -195,7 +196,9 @@ mod tests {
             assert_eq!(geoid.as_str()[..2], format!("{code:02}"));
         }
         let mut sizes = vec![0; 30];
-        places.county.iter().for_each(|&county| sizes[county] += 1);
+        for &county in &places.county {
+            sizes[county] += 1;
+        }
         assert!(sizes.iter().min() >= Some(&2) && sizes.iter().max() >= Some(&60), "{sizes:?}");
     }
 }
