@@ -3,11 +3,11 @@ mod columns;
 pub mod error;
 pub mod geography;
 pub mod ipf;
-<<<<<<< HEAD
 pub mod kernels;
-=======
->>>>>>> tools
 pub mod matrix;
 pub mod output;
+pub mod plan_file;
+pub mod report;
+pub mod synth;
 pub mod table;
 pub use error::{Error, Result};

@@ -1,32 +1,38 @@
-//! The command-line program.
+//! The `flowrake` command: parse, run, exit code.
+
+mod cli;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-mod cli;
-
+/// Reconciles sparse origin-destination matrices with Census totals by iterative proportional
+/// fitting.
 #[derive(Parser)]
-#[command(version, about)]
-struct Cli {
+#[command(version, arg_required_else_help = true, max_term_width = 100)]
+struct Command {
     #[command(subcommand)]
-    command: Command,
+    action: Action,
 }
 
 #[derive(Subcommand)]
-enum Command {
+enum Action {
+    Harmonize(cli::harmonize::Args),
     Convert(cli::convert::Args),
+    Demo(cli::demo::Args),
+    Synth(cli::synth::Args),
 }
 
+/// Exit codes: 0 done, 1 ran but did not converge, 2 bad input or usage.
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
-        Command::Convert(args) => cli::convert::run(&args),
+    let result = match Command::parse().action {
+        Action::Harmonize(args) => cli::harmonize::run(&args),
+        Action::Convert(args) => cli::convert::run(&args).map(|()| ExitCode::SUCCESS),
+        Action::Demo(args) => cli::demo::run(&args),
+        Action::Synth(args) => cli::synth::run(&args).map(|()| ExitCode::SUCCESS),
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("flowrake: error: {error:#}");
-            ExitCode::from(2)
-        }
-    }
+    result.unwrap_or_else(|error| {
+        eprintln!("flowrake: error: {error:#}");
+        ExitCode::from(2)
+    })
 }

@@ -200,9 +200,7 @@ fn constraint(spec: &StepSpec, levels: &mut Levels, targets: &Path) -> Result<Co
         (None, _) => origin.clone(),
         (Some(level), MarginSpec::Block) => levels.partition(level)?,
         (Some(_), _) => {
-            return Err(Error::request(
-                "destination_level: expected only with margin = \"block\"",
-            ));
+            return Err(Error::request("destination_level: expected only with margin = \"block\""));
         }
     };
     let groups = match spec.margin {
@@ -237,8 +235,7 @@ fn read_targets(path: &Path, margin: &Margin) -> Result<(Vec<f64>, Option<Vec<f6
     let known: HashMap<&str, ()> = [("target", ()), ("moe", ())].into();
     for name in table.names() {
         if !known.contains_key(name) && !keys.iter().any(|k| k.0 == name) {
-            let expected: Vec<&str> =
-                keys.iter().map(|k| k.0).chain(["target", "[moe]"]).collect();
+            let expected: Vec<&str> = keys.iter().map(|k| k.0).chain(["target", "[moe]"]).collect();
             return Err(table.header_error(format!(
                 "expected the columns {}, found `{name}`",
                 expected.join(", ")
@@ -286,7 +283,11 @@ fn read_targets(path: &Path, margin: &Margin) -> Result<(Vec<f64>, Option<Vec<f6
             return Err(table.error(
                 row,
                 keys[0].0,
-                format!("expected each cell once, found {} again (first {})", margin.label(cell), table.place(first)),
+                format!(
+                    "expected each cell once, found {} again (first {})",
+                    margin.label(cell),
+                    table.place(first)
+                ),
             ));
         }
     }

@@ -75,10 +75,13 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let report = report(&loaded, &solution, Elapsed { read, solve, write }, matrix.clone());
     let plots = write_plots(&args.out, &loaded, &solution)?;
     let mut outputs = vec![Output { path: matrix.clone(), what: "harmonized matrix" }];
-    outputs.extend(plots.iter().map(|path| Output { path: path.clone(), what: "convergence plot" }));
+    outputs
+        .extend(plots.iter().map(|path| Output { path: path.clone(), what: "convergence plot" }));
     write_manifest(&matrix, &loaded, outputs, &report)?;
 
-    println!("A generated region: a biased seed, published totals, and the truth to compare with.\n");
+    println!(
+        "A generated region: a biased seed, published totals, and the truth to compare with.\n"
+    );
     print!("{}", report.summary());
     println!("\nHow close to the truth (persons; raw is scaled to the true total):\n");
     print!("{}", comparison(&loaded, &solution, &truth)?);
@@ -166,10 +169,9 @@ where
         let raw = vector_agreement(&populations(&level, &raw_sums)?, &truth, scale);
         line(what, raw, vector_agreement(&populations(&level, &new_sums)?, &truth, 1.0));
     }
-    for (level, what) in [
-        (Level::State, "flows between states"),
-        (Level::County, "flows between counties"),
-    ] {
+    for (level, what) in
+        [(Level::State, "flows between states"), (Level::County, "flows between counties")]
+    {
         let partition = Partition::new(&loaded.geography, &level)?;
         let truth = truth_cpu.collapse(&partition, &unscaled);
         let raw = mover_agreement(&seed_cpu.collapse(&partition, &unscaled), &truth, scale);

@@ -10,7 +10,7 @@ use flowrake::ipf::{self, Harmonized, Solution, Solver};
 use flowrake::matrix::file::{self, Format};
 use flowrake::output::write_atomically;
 use flowrake::plan_file::LoadedPlan;
-use flowrake::report::{Elapsed, Manifest, Output, RunReport, history_csv};
+use flowrake::report::{Elapsed, Manifest, Output, RunReport, history_csv, write_factors};
 use flowrake::with_matrix;
 use indicatif::ProgressBar;
 
@@ -150,7 +150,8 @@ fn check_outputs(args: &Args) -> Result<()> {
             factors.display()
         );
     }
-    for path in [Some(&args.out), args.history.as_ref(), args.factors.as_ref()].into_iter().flatten()
+    for path in
+        [Some(&args.out), args.history.as_ref(), args.factors.as_ref()].into_iter().flatten()
     {
         let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
         if !folder.is_none_or(Path::is_dir) {
@@ -214,7 +215,7 @@ fn write_companions(
         outputs.push(Output { path: path.clone(), what: "history" });
     }
     if let Some(path) = &args.factors {
-        file::write_factors(path, &solution.scaling)?;
+        write_factors(path, &solution.scaling, &loaded.geography)?;
         outputs.push(Output { path: path.clone(), what: "factors" });
     }
     write_manifest(&args.out, loaded, outputs, report)

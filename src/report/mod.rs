@@ -1,9 +1,13 @@
-//! What a run leaves behind beside its matrix: the report, the history, the manifest.
+//! What a run leaves behind beside its matrix: report, history, manifest, convergence plot.
 
 mod agreement;
+mod convergence;
+mod factors;
 mod manifest;
 mod run;
 
 pub use agreement::{Agreement, mover_agreement, vector_agreement};
+pub use convergence::{ConvergencePoint, convergence_png, convergence_svg};
+pub use factors::write_factors;
 pub use manifest::{Manifest, Output};
 pub use run::{Elapsed, RunReport, history_csv};
