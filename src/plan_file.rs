@@ -257,7 +257,7 @@ fn read_targets(path: &Path, margin: &Margin) -> Result<(Vec<f64>, Option<Vec<f6
         }
     }
     let mut first_row = HashMap::with_capacity(cells.len());
-    let mut numbers = |column: &str, empty_is_unknown: bool| -> Result<Vec<f64>> {
+    let numbers = |column: &str, empty_is_unknown: bool| -> Result<Vec<f64>> {
         let mut out = vec![f64::NAN; margin.cells()];
         let values = if empty_is_unknown {
             table.optional_numbers(column)?

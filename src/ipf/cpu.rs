@@ -104,7 +104,7 @@ impl<'a, V: Value> Cpu<'a, V> {
             match &margin.groups {
                 Groups::Origin(p) => fold(&self.passes.origin_sums(scaling), p, &mut sums),
                 Groups::Destination(q) => {
-                    fold(&self.passes.destination_sums(scaling), q, &mut sums)
+                    fold(&self.passes.destination_sums(scaling), q, &mut sums);
                 }
                 Groups::Block(p, q) => self.block_sums(p, q, scaling, &mut sums),
             }

@@ -122,13 +122,19 @@ pub(super) fn guilty_sets<V: Value>(
                 Groups::Origin(_) => (b, a),
                 _ => (a, b),
             };
-            for (left, right) in [(a, b), (b, a)] {
+            // With equal totals the two directions find complements of one cut: the smaller set
+            // of cells says more.
+            let deficits = [(a, b), (b, a)].map(|(left, right)| {
                 let (graph, slack) = SharedEntries::new(cpu, group, left, right, start);
                 let deficit = transport::left_deficit(&graph.bipartite(), TOTAL_ROUNDING);
-                if let Some(deficit) = deficit {
-                    found.push(describe(group, left, right, &deficit, slack));
-                    break; // the other direction has the complement of the same cut
-                }
+                deficit.map(|deficit| (left, right, deficit, slack))
+            });
+            let smallest = deficits
+                .into_iter()
+                .flatten()
+                .min_by_key(|(_, _, deficit, _)| deficit.left.len() + deficit.right.len());
+            if let Some((left, right, deficit, slack)) = smallest {
+                found.push(describe(group, left, right, &deficit, slack));
             }
         }
     }

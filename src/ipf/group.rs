@@ -136,10 +136,10 @@ impl Group {
             let covering: Vec<usize> = (0..self.constraints.len())
                 .filter(|&k| self.constraints[k].margin().entries == entries && self.covers(k))
                 .collect();
-            let origins = covering
+            let mut origins = covering
                 .iter()
                 .filter(|&&k| matches!(self.constraints[k].margin().groups, Groups::Origin(_)));
-            let Some(&reference) = origins.last().or(covering.last()) else { continue };
+            let Some(&reference) = origins.next_back().or(covering.last()) else { continue };
             let (total, reachable) = self.totals(reference);
             for &k in covering.iter().filter(|&&k| k != reference) {
                 let (own_total, own_reachable) = self.totals(k);

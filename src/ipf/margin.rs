@@ -98,6 +98,7 @@ impl Margin {
 
     /// The same cells over the units of a matrix aggregated to `finer`, which must refine every
     /// partition of this margin.
+    #[must_use]
     pub fn project(&self, finer: &Partition) -> Self {
         let project = |p: &Arc<Partition>| Arc::new(p.project(finer));
         let groups = match &self.groups {

@@ -134,13 +134,11 @@ pub(super) fn iterate<V: Value>(cpu: &Cpu<V>, group: &Group, scaling: &mut Scali
         let forcing = forcing_term(residual, residual_before, group.tolerance, unsettled);
         residual_before = residual;
         previous.clone_from(&point.factors);
-        match dual.newton_step(&point, forcing) {
-            Some(next) => point = next,
-            None => {
-                stop = GroupStop::Stagnated;
-                break;
-            }
-        }
+        let Some(next) = dual.newton_step(&point, forcing) else {
+            stop = GroupStop::Stagnated;
+            break;
+        };
+        point = next;
     }
 
     let margin = |k: usize| group.constraints[k].margin();
@@ -333,7 +331,7 @@ impl<'a> Dual<'a> {
 /// The Hessian at a point, as an operator.
 struct Hessian<'p> {
     point: &'p Point,
-    /// x_p / r_p on the free rows, 0 elsewhere.
+    /// `x_p / r_p` on the free rows, 0 elsewhere.
     row_weights: Vec<f64>,
     free_columns: Vec<bool>,
     diagonal: Vec<f64>,

@@ -6,7 +6,7 @@ use crate::ipf::Scaling;
 use crate::matrix::{Csr, Value};
 
 /// Adds to `out[j]`, for every destination j, the movers from the origins `rows`, still to be
-/// multiplied by the destination's own factor d_j:
+/// multiplied by the destination's own factor `d_j`:
 ///
 /// ```text
 /// out[j] += sum_{i in rows} o_i s_ij B(i, j)

@@ -20,7 +20,7 @@ use crate::matrix::Value;
 
 /// sum of `values[k] * weight(columns[k])`, over four interleaved partial sums: the additions of
 /// one chain wait for each other, four chains do not.
-#[inline(always)]
+#[inline]
 fn weighted_sum<V: Value>(columns: &[u32], values: &[V], weight: impl Fn(usize) -> f64) -> f64 {
     let mut sums = [0.0_f64; 4];
     let (quads, values_quads) = (columns.chunks_exact(4), values.chunks_exact(4));
