@@ -2,6 +2,7 @@
 mod columns;
 pub mod error;
 pub mod geography;
+mod input;
 pub mod matrix;
 pub mod output;
 pub mod table;

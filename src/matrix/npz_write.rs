@@ -67,7 +67,7 @@ pub fn write_arrays(file: &mut File, arrays: &[(&str, Array)]) -> io::Result<()>
 pub fn write(file: &mut File, rows: &dyn FlowRows) -> io::Result<()> {
     let n = rows.units();
     let nnz: u64 = (0..n).map(|i| rows.row_len(i) as u64).sum();
-    if nnz <= i32::MAX as u64 && n <= i32::MAX as usize {
+    if i32::try_from(nnz).is_ok() && i32::try_from(n).is_ok() {
         write_csr(file, rows, nnz, "<i4", |index| (index as i32).to_le_bytes())
     } else {
         write_csr(file, rows, nnz, "<i8", u64::to_le_bytes)
