@@ -1,7 +1,10 @@
 //! stub
+mod columns;
 pub mod error;
 pub mod geography;
+mod input;
 pub mod matrix;
+pub mod output;
 pub mod report;
 pub mod synth;
 pub mod table;

@@ -1,12 +1,13 @@
-//! The `flowrake` command.
+//! The command-line program.
 
-mod cli;
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Reconcile origin-destination migration matrices with Census totals
+mod cli;
+
 #[derive(Parser)]
-#[command(version, propagate_version = true)]
+#[command(version, about)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -14,18 +15,20 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Convert(cli::convert::Args),
     Synth(cli::synth::Args),
 }
 
-fn main() -> std::process::ExitCode {
+fn main() -> ExitCode {
     let result = match Cli::parse().command {
+        Command::Convert(args) => cli::convert::run(&args),
         Command::Synth(args) => cli::synth::run(&args),
     };
     match result {
-        Ok(()) => std::process::ExitCode::SUCCESS,
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
-            std::process::ExitCode::from(2)
+            eprintln!("flowrake: error: {error:#}");
+            ExitCode::from(2)
         }
     }
 }

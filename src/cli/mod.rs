@@ -1,3 +1,4 @@
-//! The commands: one file each, and the only place that prints.
+//! The commands of the binary, one file each; the only place that prints.
 
+pub mod convert;
 pub mod synth;

@@ -1,6 +1,6 @@
 //! Groups of units.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use super::{Geography, Level};
 use crate::{Error, Result};
@@ -66,12 +66,12 @@ impl Partition {
     }
 
     fn from_texts<'a>(name: String, texts: impl Iterator<Item = &'a str> + Clone) -> Self {
-        let sorted: BTreeMap<&str, ()> = texts.clone().map(|t| (t, ())).collect();
-        let number: HashMap<&str, u32> = sorted.keys().zip(0..).map(|(t, k)| (*t, k)).collect();
+        let sorted: BTreeSet<&str> = texts.clone().collect();
+        let number: HashMap<&str, u32> = sorted.iter().zip(0..).map(|(t, k)| (*t, k)).collect();
         Self {
             name,
             cell_of: texts.map(|t| number[t]).collect(),
-            codes: sorted.keys().map(|&t| t.to_owned()).collect(),
+            codes: sorted.iter().map(|&t| t.to_owned()).collect(),
         }
     }
 
@@ -117,6 +117,7 @@ impl Partition {
     ///
     /// # Panics
     /// If a cell of `finer` spans two cells of this partition.
+    #[must_use]
     pub fn project(&self, finer: &Self) -> Self {
         let mut cell_of = vec![u32::MAX; finer.cells()];
         for (&fine, &own) in finer.cell_of.iter().zip(&self.cell_of) {

@@ -1,6 +1,6 @@
 //! The units table: which area each index stands for.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use super::Geoid;
@@ -37,26 +37,40 @@ impl Geography {
             .expect("numbers differ from each other")
     }
 
+    /// The units a matrix names, for one that comes without a units table: in the order of the
+    /// numbers if all codes are plain numbers, else of the text. An error is what was expected and
+    /// found, a code that lost its leading zero (by the rule of [`Self::read`], for codes of 5
+    /// digits and more).
+    pub fn from_codes(codes: BTreeSet<String>) -> std::result::Result<Self, String> {
+        let mut codes: Vec<String> = codes.into_iter().collect();
+        let is_plain =
+            |c: &String| c == "0" || Geoid::new(c.as_str()).is_numeric() && !c.starts_with('0');
+        if codes.iter().all(is_plain) {
+            codes.sort_by_key(String::len); // stable: the text order of equally long numbers is right
+        }
+        let geoids: Vec<Geoid> = codes.into_iter().map(Geoid::new).collect();
+        if geoids.iter().any(|g| g.is_numeric() && g.as_str().len() >= 5)
+            && let Some((_, problem)) = lost_zero(&geoids)
+        {
+            return Err(problem);
+        }
+        Self::build(geoids, Vec::new()).map_err(|(_, problem)| problem)
+    }
+
+    /// Whether the units are named by their index only.
+    pub fn is_numbered(&self) -> bool {
+        self.geoids.iter().enumerate().all(|(i, geoid)| geoid.as_str() == i.to_string())
+    }
+
     /// Reads a units table (CSV or Parquet): a column `geoid`, and any others as named levels.
     ///
     /// Codes made of digits must not differ by one in length (11 and 12, say): that is how a lost
-    /// leading zero shows.
+    /// leading zero shows. Units numbered from `0` may.
     pub fn read(path: &Path) -> Result<Self> {
         let table = Table::read(path)?;
         let geoids: Vec<Geoid> = table.codes("geoid")?.into_iter().map(Geoid::new).collect();
-        let longest = geoids.iter().filter(|g| g.is_numeric()).map(|g| g.as_str().len()).max();
-        for (row, geoid) in geoids.iter().enumerate() {
-            if geoid.is_numeric() && Some(geoid.as_str().len() + 1) == longest {
-                return Err(table.error(
-                    row,
-                    "geoid",
-                    format!(
-                        "expected codes of one length, found `{geoid}` beside codes of {} digits; \
-                         if its leading zero was lost, write `0{geoid}`",
-                        geoid.as_str().len() + 1
-                    ),
-                ));
-            }
+        if let Some((row, problem)) = lost_zero(&geoids) {
+            return Err(table.error(row, "geoid", problem));
         }
         let mut columns = Vec::new();
         for name in table.names() {
@@ -107,6 +121,18 @@ impl Geography {
         self.index.get(code).copied()
     }
 
+    /// The unit with this code; an error is what was expected and found.
+    pub fn require(&self, code: &str) -> std::result::Result<u32, String> {
+        self.index_of(code).ok_or_else(|| {
+            let whole = format!("0{code}");
+            if self.index_of(&whole).is_some() {
+                format!("unknown unit `{code}`; did it lose its leading zero? expected `{whole}`")
+            } else {
+                format!("expected a unit of the units table, found `{code}`")
+            }
+        })
+    }
+
     /// A named column of the units table, one text per unit.
     pub fn column(&self, name: &str) -> Option<&[String]> {
         self.columns.iter().find(|(n, _)| n == name).map(|(_, texts)| texts.as_slice())
@@ -115,5 +141,58 @@ impl Geography {
     /// Names of the columns beside `geoid`.
     pub fn column_names(&self) -> impl Iterator<Item = &str> {
         self.columns.iter().map(|(name, _)| name.as_str())
+    }
+}
+
+/// The first code that seems to have lost its leading zero: one digit shorter than the longest.
+///
+/// Units numbered from 0 are of all lengths; no area has the code `0`.
+fn lost_zero(geoids: &[Geoid]) -> Option<(usize, String)> {
+    if geoids.iter().any(|g| g.as_str() == "0") {
+        return None;
+    }
+    let longest = geoids.iter().filter(|g| g.is_numeric()).map(|g| g.as_str().len()).max()?;
+    let row = geoids.iter().position(|g| g.is_numeric() && g.as_str().len() + 1 == longest)?;
+    let geoid = &geoids[row];
+    Some((
+        row,
+        format!(
+            "expected codes of one length, found `{geoid}` beside codes of {longest} digits; if \
+             its leading zero was lost, write `0{geoid}`"
+        ),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from_codes(codes: &[&str]) -> std::result::Result<Vec<String>, String> {
+        let units = Geography::from_codes(codes.iter().map(|&c| c.to_owned()).collect())?;
+        Ok(units.geoids().iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn units_of_a_matrix_are_sorted() {
+        assert_eq!(from_codes(&["10", "9", "100", "0"]).unwrap(), ["0", "9", "10", "100"]);
+        assert_eq!(from_codes(&["10", "9", "0a"]).unwrap(), ["0a", "10", "9"]);
+        assert_eq!(from_codes(&["02", "10", "01"]).unwrap(), ["01", "02", "10"]);
+        let problem = from_codes(&["1001", "13121"]).unwrap_err();
+        assert!(problem.ends_with("write `01001`"), "{problem}");
+    }
+
+    #[test]
+    fn a_lost_zero_is_noticed() {
+        let units = Geography::new(vec![Geoid::new("01001"), Geoid::new("13121")]).unwrap();
+        assert_eq!(units.require("13121"), Ok(1));
+        assert_eq!(
+            units.require("1001").unwrap_err(),
+            "unknown unit `1001`; did it lose its leading zero? expected `01001`"
+        );
+        assert_eq!(
+            units.require("2").unwrap_err(),
+            "expected a unit of the units table, found `2`"
+        );
+        assert!(!units.is_numbered() && Geography::numbered(12).is_numbered());
     }
 }

@@ -1,5 +1,7 @@
 //! Compressed sparse rows.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::Value;
@@ -51,41 +53,54 @@ impl<V: Value> Csr<V> {
         });
     }
 
+    /// Takes arrays whose invariants the caller has just established; only debug builds check them
+    /// again, since that reads every entry once more.
+    pub(super) fn trusted(
+        columns: usize,
+        row_ptr: Vec<u64>,
+        col_idx: Vec<u32>,
+        values: Vec<V>,
+    ) -> Self {
+        let csr = Self { columns, row_ptr, col_idx, values };
+        if cfg!(debug_assertions) {
+            csr.check();
+        }
+        csr
+    }
+
+    /// Row pointers, columns and values.
+    pub(super) fn into_parts(self) -> (Vec<u64>, Vec<u32>, Vec<V>) {
+        (self.row_ptr, self.col_idx, self.values)
+    }
+
     /// Builds from entries of each row in any order, duplicates summed in `f64` in the order given,
-    /// as scipy does.
+    /// as scipy does. Works in the arrays given; rows in order cost one look.
     ///
     /// # Panics
-    /// If an index is out of range or a value is negative or not finite.
-    pub fn from_unsorted(columns: usize, row_ptr: &[u64], col_idx: &[u32], values: &[V]) -> Self {
-        let rows: Vec<(Vec<u32>, Vec<V>)> = row_ptr
-            .par_windows(2)
-            .map(|w| {
-                let range = w[0] as usize..w[1] as usize;
-                let mut entries: Vec<(u32, f64)> = col_idx[range.clone()]
-                    .iter()
-                    .zip(&values[range])
-                    .map(|(&c, &v)| (c, v.into()))
-                    .collect();
-                entries.sort_by_key(|e| e.0);
-                entries.dedup_by(|later, kept| {
-                    let same = later.0 == kept.0;
-                    if same {
-                        kept.1 += later.1;
-                    }
-                    same
-                });
-                entries.into_iter().map(|(c, v)| (c, V::from_f64(v))).unzip()
-            })
-            .collect();
-        let mut ends = vec![0_u64];
-        let nnz = rows.iter().map(|r| r.0.len()).sum();
-        let (mut cols, mut vals) = (Vec::with_capacity(nnz), Vec::with_capacity(nnz));
-        for (c, v) in rows {
-            cols.extend(c);
-            vals.extend(v);
-            ends.push(cols.len() as u64);
-        }
-        Self::new(columns, ends, cols, vals)
+    /// If the row pointers do not fit the arrays, an index is out of range or a value is negative
+    /// or not finite.
+    pub fn from_unsorted(
+        columns: usize,
+        mut row_ptr: Vec<u64>,
+        mut col_idx: Vec<u32>,
+        mut values: Vec<V>,
+    ) -> Self {
+        assert_eq!(col_idx.len(), values.len(), "indices and values differ in length");
+        let mut lengths: Vec<u64> = row_ptr.windows(2).map(|w| w[1] - w[0]).collect();
+        let chunks = chunks_of_rows(&row_ptr);
+        let parts = split_rows(&chunks, &row_ptr, &mut col_idx, &mut values);
+        let lens = split_lengths(&chunks, &mut lengths);
+        parts.into_par_iter().zip(lens).for_each(|((mut cols, mut vals), lens)| {
+            let mut entries = Vec::new();
+            for len in lens {
+                let (row_cols, rest_cols) = cols.split_at_mut(*len as usize);
+                let (row_vals, rest_vals) = vals.split_at_mut(*len as usize);
+                *len = sort_row(row_cols, row_vals, &mut entries) as u64;
+                (cols, vals) = (rest_cols, rest_vals);
+            }
+        });
+        keep_front(&mut row_ptr, &lengths, &mut col_idx, &mut values);
+        Self::new(columns, row_ptr, col_idx, values)
     }
 
     /// Number of rows (origins).
@@ -123,5 +138,134 @@ impl<V: Value> Csr<V> {
     pub fn row(&self, i: usize) -> (&[u32], &[V]) {
         let range = self.row_ptr[i] as usize..self.row_ptr[i + 1] as usize;
         (&self.col_idx[range.clone()], &self.values[range])
+    }
+}
+
+/// Entries that one task works on: fixed, so that nothing depends on the number of threads.
+const CHUNK_ENTRIES: u64 = 1 << 16;
+
+/// Splits the rows into runs of about [`CHUNK_ENTRIES`] entries.
+pub(super) fn chunks_of_rows(row_ptr: &[u64]) -> Vec<Range<usize>> {
+    let rows = row_ptr.len() - 1;
+    let mut chunks = Vec::new();
+    let mut start = 0;
+    while start < rows {
+        let full = row_ptr[start] + CHUNK_ENTRIES;
+        let end = start + row_ptr[start + 1..].partition_point(|&p| p < full) + 1;
+        // Empty rows cost something too.
+        let end = end.min(rows).min(start + CHUNK_ENTRIES as usize);
+        chunks.push(start..end);
+        start = end;
+    }
+    chunks
+}
+
+/// The entries of each run of rows, to be written by tasks of their own.
+pub(super) fn split_rows<'a, V>(
+    chunks: &[Range<usize>],
+    row_ptr: &[u64],
+    mut col_idx: &'a mut [u32],
+    mut values: &'a mut [V],
+) -> Vec<(&'a mut [u32], &'a mut [V])> {
+    let mut parts = Vec::with_capacity(chunks.len());
+    for chunk in chunks {
+        let len = (row_ptr[chunk.end] - row_ptr[chunk.start]) as usize;
+        let (cols, rest_cols) = col_idx.split_at_mut(len);
+        let (vals, rest_vals) = values.split_at_mut(len);
+        parts.push((cols, vals));
+        (col_idx, values) = (rest_cols, rest_vals);
+    }
+    parts
+}
+
+/// One element per row, split like the rows.
+pub(super) fn split_lengths<'a, T>(
+    chunks: &[Range<usize>],
+    mut per_row: &'a mut [T],
+) -> Vec<&'a mut [T]> {
+    let mut parts = Vec::with_capacity(chunks.len());
+    for chunk in chunks {
+        let (part, rest) = per_row.split_at_mut(chunk.len());
+        parts.push(part);
+        per_row = rest;
+    }
+    parts
+}
+
+/// Sorts one row and sums its duplicates, at its front; returns how many entries are left.
+fn sort_row<V: Value>(cols: &mut [u32], vals: &mut [V], entries: &mut Vec<(u32, f64)>) -> usize {
+    if cols.is_sorted_by(|a, b| a < b) {
+        return cols.len();
+    }
+    entries.clear();
+    entries.extend(cols.iter().copied().zip(vals.iter().map(|&v| v.into())));
+    entries.sort_by_key(|e| e.0); // stable: duplicates stay in the order given
+    entries.dedup_by(|later, kept| {
+        let same = later.0 == kept.0;
+        if same {
+            kept.1 += later.1;
+        }
+        same
+    });
+    for ((col, val), &(c, v)) in cols.iter_mut().zip(vals).zip(entries.iter()) {
+        (*col, *val) = (c, V::from_f64(v));
+    }
+    entries.len()
+}
+
+/// Keeps the first `lengths[i]` entries of every row and closes the gaps.
+pub(super) fn keep_front<V: Copy>(
+    row_ptr: &mut [u64],
+    lengths: &[u64],
+    col_idx: &mut Vec<u32>,
+    values: &mut Vec<V>,
+) {
+    let mut end = 0;
+    for (i, &len) in lengths.iter().enumerate() {
+        let from = row_ptr[i] as usize;
+        if from != end {
+            col_idx.copy_within(from..from + len as usize, end);
+            values.copy_within(from..from + len as usize, end);
+        }
+        row_ptr[i] = end as u64;
+        end += len as usize;
+    }
+    row_ptr[lengths.len()] = end as u64;
+    col_idx.truncate(end);
+    values.truncate(end);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_sorted_and_duplicates_summed_in_place() {
+        let csr = Csr::from_unsorted(
+            4,
+            vec![0, 3, 3, 5, 8],
+            vec![2, 0, 2, 1, 3, 3, 3, 3],
+            vec![1.0, 2.0, 3.0, 4.0, 5.0, 1e16, 1.0, 1.0],
+        );
+        assert_eq!(csr.row_ptr(), [0, 2, 2, 4, 5]);
+        assert_eq!(csr.col_idx(), [0, 2, 1, 3, 3]);
+        // In the order given: 1e16 + 1 + 1 rounds twice.
+        assert_eq!(csr.values(), [2.0, 4.0, 4.0, 5.0, 1e16]);
+    }
+
+    #[test]
+    fn chunks_cover_all_rows_once() {
+        let long = CHUNK_ENTRIES;
+        for row_ptr in [
+            vec![0],
+            vec![0, 0],
+            vec![0, long],
+            vec![0, 1, long + 5, long + 5, 3 * long],
+            vec![0; 3 * long as usize],
+        ] {
+            let chunks = chunks_of_rows(&row_ptr);
+            let rows: Vec<usize> = chunks.iter().cloned().flatten().collect();
+            assert_eq!(rows, (0..row_ptr.len() - 1).collect::<Vec<_>>());
+        }
     }
 }

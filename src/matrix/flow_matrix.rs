@@ -1,5 +1,6 @@
 //! The seed of a harmonization: stayers apart from movers.
 
+use super::triplets::Triplets;
 use super::{Csr, Value, ValueType};
 use crate::{Error, Result};
 
@@ -29,6 +30,11 @@ impl<V: Value> FlowMatrix<V> {
         Self { stayers, movers }
     }
 
+    /// Joins parts whose invariants the caller has just established; only debug builds check them.
+    pub(super) fn trusted(stayers: Vec<f64>, movers: Csr<V>) -> Self {
+        if cfg!(debug_assertions) { Self::new(stayers, movers) } else { Self { stayers, movers } }
+    }
+
     /// Splits a square matrix at the finest level: its diagonal are the stayers.
     ///
     /// # Panics
@@ -37,24 +43,31 @@ impl<V: Value> FlowMatrix<V> {
         let n = matrix.rows();
         assert_eq!(n, matrix.columns(), "a flow matrix is square");
         let mut stayers = vec![0.0; n];
-        let (mut ends, mut cols, mut vals) =
-            (vec![0], Vec::with_capacity(matrix.nnz()), Vec::with_capacity(matrix.nnz()));
+        let (mut row_ptr, mut cols, mut vals) = matrix.into_parts();
+        // In place: what is kept only ever moves toward the front.
+        let (mut start, mut kept) = (0, 0);
         for (i, stayer) in stayers.iter_mut().enumerate() {
-            let (c, v) = matrix.row(i);
-            let (before, after) = match c.binary_search(&(i as u32)) {
+            let end = row_ptr[i + 1] as usize;
+            let (before, after) = match cols[start..end].binary_search(&(i as u32)) {
                 Ok(k) => {
-                    *stayer = v[k].into();
-                    (k, k + 1)
+                    *stayer = vals[start + k].into();
+                    (start + k, start + k + 1)
                 }
-                Err(k) => (k, k),
+                Err(k) => (start + k, start + k),
             };
-            cols.extend_from_slice(&c[..before]);
-            cols.extend_from_slice(&c[after..]);
-            vals.extend_from_slice(&v[..before]);
-            vals.extend_from_slice(&v[after..]);
-            ends.push(cols.len() as u64);
+            for range in [start..before, after..end] {
+                if range.start != kept {
+                    cols.copy_within(range.clone(), kept);
+                    vals.copy_within(range.clone(), kept);
+                }
+                kept += range.len();
+            }
+            start = end;
+            row_ptr[i + 1] = kept as u64;
         }
-        Self::new(stayers, Csr::new(n, ends, cols, vals))
+        cols.truncate(kept);
+        vals.truncate(kept);
+        Self::new(stayers, Csr::trusted(n, row_ptr, cols, vals))
     }
 
     /// Builds from `(origin, destination, persons)` in any order, duplicates summed; the diagonal
@@ -63,22 +76,11 @@ impl<V: Value> FlowMatrix<V> {
     /// # Panics
     /// If an index is not below `n` or a value is negative or not finite.
     pub fn from_triplets(n: usize, triplets: &[(u32, u32, V)]) -> Self {
-        let mut row_ptr = vec![0_u64; n + 1];
-        for t in triplets {
-            row_ptr[t.0 as usize + 1] += 1;
+        let mut table = Triplets::default();
+        for &(origin, destination, flow) in triplets {
+            table.push(origin, destination, flow);
         }
-        for i in 0..n {
-            row_ptr[i + 1] += row_ptr[i];
-        }
-        let mut next = row_ptr.clone();
-        let mut cols = vec![0; triplets.len()];
-        let mut vals = vec![V::from_f64(0.0); triplets.len()];
-        for &(i, j, v) in triplets {
-            let slot = next[i as usize] as usize;
-            (cols[slot], vals[slot]) = (j, v);
-            next[i as usize] += 1;
-        }
-        Self::from_csr(Csr::from_unsorted(n, &row_ptr, &cols, &vals))
+        table.into_flow_matrix(n)
     }
 
     /// From a square sprs matrix (CSR or CSC), whose diagonal are the stayers.

@@ -1,7 +1,15 @@
 //! Sparse origin-destination matrices and the files they live in.
 
 mod csr;
+pub mod csv;
+pub mod file;
 mod flow_matrix;
+pub mod matrix_market;
+mod npy;
+pub mod npz;
+mod npz_write;
+pub mod parquet;
+mod triplets;
 mod value;
 
 pub use csr::Csr;

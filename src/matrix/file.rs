@@ -1,0 +1,103 @@
+//! Matrices from and to files, by their extension.
+
+use std::path::Path;
+
+use super::{AnyFlowMatrix, FlowRows, csv, matrix_market, npz, parquet};
+use crate::geography::Geography;
+use crate::output::write_atomically;
+use crate::{Error, Result, with_matrix};
+
+/// The kinds of matrix files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// scipy sparse `.npz`; indices.
+    Npz,
+    /// Parquet long table; codes or indices.
+    Parquet,
+    /// Matrix Market `.mtx`; indices.
+    MatrixMarket,
+    /// CSV long table; codes.
+    Csv,
+}
+
+impl Format {
+    /// The format a file's extension names, in upper or lower case.
+    ///
+    /// # Errors
+    /// If it names none.
+    pub fn of(path: &Path) -> Result<Self> {
+        let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+        match extension.as_str() {
+            "npz" => Ok(Self::Npz),
+            "parquet" => Ok(Self::Parquet),
+            "mtx" => Ok(Self::MatrixMarket),
+            "csv" => Ok(Self::Csv),
+            other => {
+                let problem = format!(
+                    "expected a matrix file ending in .npz, .parquet, .mtx or .csv, found `{other}`"
+                );
+                Err(Error::data(path, "", problem))
+            }
+        }
+    }
+
+    /// Whether files of this format can name units by their codes.
+    pub fn has_codes(self) -> bool {
+        matches!(self, Self::Parquet | Self::Csv)
+    }
+}
+
+/// Reads a matrix of persons and the units it is over.
+///
+/// The indices of a file are rows of the units table; without one, units are numbered. Without a
+/// units table, the codes of a file are the units, sorted (see [`Geography::from_codes`]).
+///
+/// # Errors
+/// As the readers of each format; also if the matrix and the units table differ in size, or the
+/// extension is none of the four.
+pub fn read(path: &Path, units: Option<&Geography>) -> Result<(AnyFlowMatrix, Geography)> {
+    let matrix = match Format::of(path)? {
+        Format::Npz => npz::read(path)?,
+        Format::MatrixMarket => AnyFlowMatrix::F64(matrix_market::read(path)?),
+        Format::Parquet => return parquet::read(path, units),
+        Format::Csv => {
+            return csv::read(path, units).map(|(m, units)| (AnyFlowMatrix::F64(m), units));
+        }
+    };
+    let n = with_matrix!(&matrix, m => m.units());
+    match units {
+        None => Ok((matrix, Geography::numbered(n))),
+        Some(units) if units.len() == n => Ok((matrix, units.clone())),
+        Some(units) => {
+            let problem =
+                format!("expected {} x {0} as in the units table, found {n} x {n}", units.len());
+            Err(Error::data(path, "", problem))
+        }
+    }
+}
+
+/// Writes a matrix of persons; the file appears under its name when it is complete.
+///
+/// `metadata` (year, level, vintage and the like) goes into Parquet files as key-value pairs and
+/// into Matrix Market files as comments; the other formats have no place for it.
+///
+/// # Errors
+/// When the file cannot be written or the extension is none of the four.
+///
+/// # Panics
+/// If there are not as many units as rows.
+pub fn write(
+    path: &Path,
+    rows: &dyn FlowRows,
+    units: &Geography,
+    metadata: &[(String, String)],
+) -> Result<()> {
+    assert_eq!(rows.units(), units.len(), "rows and units differ in number");
+    let format = Format::of(path)?;
+    write_atomically(path, |file| match format {
+        Format::Npz => npz::write(file, rows),
+        Format::Parquet => parquet::write(file, rows, units, metadata),
+        Format::MatrixMarket => matrix_market::write(file, rows, metadata),
+        Format::Csv => csv::write(file, rows, units),
+    })
+}

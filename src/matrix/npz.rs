@@ -1,0 +1,473 @@
+//! scipy's sparse `.npz` files: zip archives of `.npy` arrays.
+//!
+//! A CSR or CSC matrix is the members `format.npy`, `shape.npy`, `indptr.npy`, `indices.npy` and
+//! `data.npy` (`scipy.sparse.save_npz`). The file is memory-mapped: stored members (`compressed=
+//! False`) are used from the map, deflated ones are inflated first. Indices stay as wide as they
+//! are stored until they are checked and narrowed to 32 bits.
+
+use std::borrow::Cow;
+use std::io::{Cursor, Read};
+use std::ops::Range;
+use std::path::Path;
+
+use memmap2::Mmap;
+use rayon::prelude::*;
+use zip::{CompressionMethod, ZipArchive, result::ZipError};
+
+use super::csr::{chunks_of_rows, split_lengths, split_rows};
+use super::npy::{Element, Elements, Npy};
+use super::{AnyFlowMatrix, Csr, FlowMatrix, Value};
+use crate::{Error, Result, input};
+
+pub use super::npz_write::{Array, write, write_arrays};
+
+/// Reads a square CSR or CSC matrix of persons; its diagonal are the stayers.
+///
+/// Unsorted indices are sorted and duplicates summed, as scipy does. Rows in order - the usual
+/// case - are split into stayers and movers straight from the map.
+///
+/// # Errors
+/// If the file is missing, truncated, no zip archive or no such matrix; if the matrix is not
+/// square, an index is out of range, row pointers decrease, or a value is negative or not finite.
+/// The message names member and entry (both counted from 0).
+pub fn read(path: &Path) -> Result<AnyFlowMatrix> {
+    let map = input::map(path)?;
+    let mut archive = Archive::new(path, &map)?;
+    let by_columns = match archive.text("format.npy")?.as_str() {
+        "csr" => false,
+        "csc" => true,
+        other => {
+            let problem = format!(
+                "expected a csr or csc matrix, found {other}; save it with \
+                 scipy.sparse.save_npz(path, matrix.tocsr())"
+            );
+            return Err(archive.error("format.npy", problem));
+        }
+    };
+    let n = archive.units()?;
+    let (indptr, indices, data) = (
+        archive.member("indptr.npy")?,
+        archive.member("indices.npy")?,
+        archive.member("data.npy")?,
+    );
+    let ptr = archive.row_pointers(&indptr, n, by_columns)?;
+    let indices = archive.parse("indices.npy", &indices)?;
+    let data = archive.parse("data.npy", &data)?;
+    let parts = Parts { archive: &archive, n, by_columns, ptr };
+    match (indices.descr(), data.descr()) {
+        ("<i4", "<f4") => parts.build::<i32, f32>(&indices, &data).map(AnyFlowMatrix::F32),
+        ("<i8", "<f4") => parts.build::<i64, f32>(&indices, &data).map(AnyFlowMatrix::F32),
+        ("<i4", "<f8") => parts.build::<i32, f64>(&indices, &data).map(AnyFlowMatrix::F64),
+        ("<i8", "<f8") => parts.build::<i64, f64>(&indices, &data).map(AnyFlowMatrix::F64),
+        ("<i4" | "<i8", _) => {
+            let problem = format!(
+                "expected float32 or float64, found {}; save matrix.astype('float64')",
+                data.type_name()
+            );
+            Err(archive.error("data.npy", problem))
+        }
+        _ => Err(archive.wrong_index_type("indices.npy", &indices)),
+    }
+}
+
+/// The members of a mapped zip file.
+struct Archive<'a> {
+    path: &'a Path,
+    map: &'a Mmap,
+    zip: ZipArchive<Cursor<&'a [u8]>>,
+}
+
+impl<'a> Archive<'a> {
+    fn new(path: &'a Path, map: &'a Mmap) -> Result<Self> {
+        let zip = ZipArchive::new(Cursor::new(&map[..])).map_err(|e| {
+            let problem = format!("expected an .npz (zip) file, found {}", zip_problem(&e));
+            Error::data(path, "", problem + "; is it truncated?")
+        })?;
+        Ok(Self { path, map, zip })
+    }
+
+    fn error(&self, member: &str, problem: impl Into<String>) -> Error {
+        Error::data(self.path, format!(": member {member}"), problem)
+    }
+
+    fn entry_error(&self, member: &str, entry: usize, problem: impl Into<String>) -> Error {
+        Error::data(self.path, format!(": member {member}: entry {entry}"), problem)
+    }
+
+    fn wrong_index_type(&self, member: &str, npy: &Npy) -> Error {
+        self.error(member, format!("expected int32 or int64, found {}", npy.type_name()))
+    }
+
+    /// The bytes of a member: of the map if it is stored, inflated if it is deflated.
+    fn member(&mut self, name: &str) -> Result<Cow<'a, [u8]>> {
+        let (path, map) = (self.path, self.map);
+        let bad = |problem: String| Error::data(path, format!(": member {name}"), problem);
+        let Some(index) = self.zip.index_for_name(name) else {
+            let found: Vec<_> = self.zip.file_names().flatten().map(Cow::into_owned).collect();
+            return Err(Error::data(
+                path,
+                "",
+                format!(
+                    "expected a member {name} (a matrix saved by scipy.sparse.save_npz), found {}",
+                    found.join(", ")
+                ),
+            ));
+        };
+        let mut member = self
+            .zip
+            .by_index(index)
+            .map_err(|e| bad(format!("expected a readable member, found {}", zip_problem(&e))))?;
+        let size = member.size();
+        if member.compression() == CompressionMethod::Stored {
+            let start = member.data_start().expect("an opened member has a start") as usize;
+            let end = start.checked_add(size as usize);
+            let bytes = end.and_then(|end| map.get(start..end)).ok_or_else(|| {
+                bad(format!(
+                    "expected {size} bytes from byte {start}, found a file of {} bytes; is it \
+                     truncated?",
+                    map.len()
+                ))
+            })?;
+            return Ok(Cow::Borrowed(bytes));
+        }
+        let mut bytes = Vec::new();
+        // The size is what the file claims; a false one must not abort the program.
+        bytes.try_reserve_exact(size as usize).map_err(|_| {
+            bad(format!("expected a member that fits into memory, found one of {size} bytes"))
+        })?;
+        member
+            .read_to_end(&mut bytes)
+            .map_err(|e| bad(format!("expected a readable member, found {e}")))?;
+        Ok(Cow::Owned(bytes))
+    }
+
+    fn parse<'m>(&self, name: &str, bytes: &'m [u8]) -> Result<Npy<'m>> {
+        Npy::parse(bytes).map_err(|problem| self.error(name, problem))
+    }
+
+    fn text(&mut self, name: &str) -> Result<String> {
+        let bytes = self.member(name)?;
+        self.parse(name, &bytes)?.text().map_err(|problem| self.error(name, problem))
+    }
+
+    /// A small array of either index type.
+    fn integers(&self, name: &str, bytes: &[u8]) -> Result<Vec<i64>> {
+        let npy = self.parse(name, bytes)?;
+        match npy.descr() {
+            "<i4" => npy.elements::<i32>().map(|e| e.range(0..e.len()).map(i64::from).collect()),
+            "<i8" => npy.elements::<i64>().map(|e| e.range(0..e.len()).collect()),
+            _ => return Err(self.wrong_index_type(name, &npy)),
+        }
+        .map_err(|problem| self.error(name, problem))
+    }
+
+    /// Number of rows and columns.
+    fn units(&mut self) -> Result<usize> {
+        let bytes = self.member("shape.npy")?;
+        match *self.integers("shape.npy", &bytes)? {
+            [rows, columns] if rows == columns && u32::try_from(rows).is_ok() => Ok(rows as usize),
+            [rows, columns] if rows == columns => {
+                let problem = format!("expected fewer than 2^32 units, found {rows}");
+                Err(self.error("shape.npy", problem))
+            }
+            [rows, columns] => {
+                let problem = format!("expected a square matrix, found {rows} x {columns}");
+                Err(self.error("shape.npy", problem))
+            }
+            ref other => {
+                let problem = format!("expected two dimensions, found {}", other.len());
+                Err(self.error("shape.npy", problem))
+            }
+        }
+    }
+
+    fn row_pointers(&self, bytes: &[u8], n: usize, by_columns: bool) -> Result<Vec<u64>> {
+        let name = "indptr.npy";
+        let ptr = self.integers(name, bytes)?;
+        let lines = if by_columns { "columns" } else { "rows" };
+        if ptr.len() != n + 1 {
+            let problem =
+                format!("expected {} entries for {n} {lines}, found {}", n + 1, ptr.len());
+            return Err(self.error(name, problem));
+        }
+        if ptr[0] != 0 {
+            return Err(self.entry_error(name, 0, format!("expected 0, found {}", ptr[0])));
+        }
+        if let Some(k) = ptr.windows(2).position(|w| w[1] < w[0]) {
+            let problem = format!("expected at least {}, found {}", ptr[k], ptr[k + 1]);
+            return Err(self.entry_error(name, k + 1, problem));
+        }
+        Ok(ptr.into_iter().map(i64::cast_unsigned).collect())
+    }
+}
+
+/// What is wrong with a zip file, on one line.
+fn zip_problem(error: &ZipError) -> String {
+    match error {
+        ZipError::Io(e) => e.to_string(),
+        ZipError::InvalidArchive(what) => format!("an invalid archive ({what})"),
+        ZipError::UnsupportedArchive(what) => format!("an unsupported archive ({what})"),
+        other => other.to_string(),
+    }
+    .to_lowercase()
+}
+
+/// A compressed matrix as stored, its pointers checked.
+struct Parts<'a> {
+    archive: &'a Archive<'a>,
+    n: usize,
+    by_columns: bool,
+    ptr: Vec<u64>,
+}
+
+impl Parts<'_> {
+    fn build<I, V>(&self, indices: &Npy, data: &Npy) -> Result<FlowMatrix<V>>
+    where
+        I: Element + Into<i64>,
+        V: Element + Value,
+    {
+        let error = |name, problem: String| self.archive.error(name, problem);
+        let indices = indices.elements::<I>().map_err(|e| error("indices.npy", e))?;
+        let data = data.elements::<V>().map_err(|e| error("data.npy", e))?;
+        if indices.len() != data.len() {
+            let problem = format!(
+                "expected {} entries as in indices.npy, found {}",
+                indices.len(),
+                data.len()
+            );
+            return Err(error("data.npy", problem));
+        }
+        if self.ptr[self.n] != indices.len() as u64 {
+            let problem = format!(
+                "expected the last entry to be {}, the entries of indices.npy, found {}",
+                indices.len(),
+                self.ptr[self.n]
+            );
+            return Err(error("indptr.npy", problem));
+        }
+        if !self.by_columns
+            && let Some(matrix) = self.split_sorted(indices, data)
+        {
+            return Ok(matrix);
+        }
+        self.check(indices, data)?;
+        let nnz = data.len();
+        let (row_ptr, col_idx, values) = if self.by_columns {
+            self.transpose(indices, data)
+        } else {
+            let col_idx = indices.range(0..nnz).map(|i| i.into() as u32).collect();
+            (self.ptr.clone(), col_idx, data.range(0..nnz).collect())
+        };
+        Ok(FlowMatrix::from_csr(Csr::from_unsorted(self.n, row_ptr, col_idx, values)))
+    }
+
+    /// Splits rows that are sorted, unique and valid into stayers and movers, in one pass over the
+    /// map and without a copy between; `None` if a row is anything else.
+    fn split_sorted<I, V>(&self, indices: Elements<I>, data: Elements<V>) -> Option<FlowMatrix<V>>
+    where
+        I: Element + Into<i64>,
+        V: Element + Value,
+    {
+        let n = self.n;
+        // A search per row tells how many movers it has, so that every row knows its place. In a
+        // row out of order the search may miss; the pass below then gives up.
+        let has_stayer: Vec<bool> = (0..n)
+            .into_par_iter()
+            .map(|i| position(indices, self.row(i), i as u32).is_some())
+            .collect();
+        let mut row_ptr = vec![0_u64; n + 1];
+        for i in 0..n {
+            row_ptr[i + 1] = row_ptr[i] + self.row(i).len() as u64 - u64::from(has_stayer[i]);
+        }
+        let mut stayers = vec![0.0; n];
+        // Zeroed memory costs nothing until it is written.
+        let mut col_idx = vec![0_u32; row_ptr[n] as usize];
+        let mut values = vec![V::zeroed(); row_ptr[n] as usize];
+        let chunks = chunks_of_rows(&self.ptr);
+        let parts = split_rows(&chunks, &row_ptr, &mut col_idx, &mut values);
+        let stayer_parts = split_lengths(&chunks, &mut stayers);
+        let work = parts.into_par_iter().zip(stayer_parts).zip(&chunks);
+        let all_in_order = work.all(|(((mut cols, mut vals), stayers), chunk)| {
+            for (i, stayer) in chunk.clone().zip(stayers) {
+                let row = self.row(i);
+                if !is_increasing(indices, row.clone(), n)
+                    || !data.range(row.clone()).all(Value::is_persons)
+                {
+                    return false;
+                }
+                let (before, after) = match position(indices, row.clone(), i as u32) {
+                    Some(k) => {
+                        *stayer = data.get(k).into();
+                        (k, k + 1)
+                    }
+                    None => (row.end, row.end),
+                };
+                for range in [row.start..before, after..row.end] {
+                    let (row_cols, rest_cols) = cols.split_at_mut(range.len());
+                    let (row_vals, rest_vals) = vals.split_at_mut(range.len());
+                    (cols, vals) = (rest_cols, rest_vals);
+                    for (col, index) in row_cols.iter_mut().zip(indices.range(range.clone())) {
+                        *col = index.into() as u32;
+                    }
+                    for (val, value) in row_vals.iter_mut().zip(data.range(range)) {
+                        *val = value;
+                    }
+                }
+            }
+            let entries = self.ptr[chunk.start] as usize..self.ptr[chunk.end] as usize;
+            release(self.archive.map, indices.bytes(entries.clone()));
+            release(self.archive.map, data.bytes(entries));
+            true
+        });
+        all_in_order
+            .then(|| FlowMatrix::trusted(stayers, Csr::trusted(n, row_ptr, col_idx, values)))
+    }
+
+    /// Entries of row (or column) `i`.
+    fn row(&self, i: usize) -> Range<usize> {
+        self.ptr[i] as usize..self.ptr[i + 1] as usize
+    }
+
+    /// Names the first index out of range, or the first value that is no count of persons.
+    fn check<I, V>(&self, indices: Elements<I>, data: Elements<V>) -> Result<()>
+    where
+        I: Element + Into<i64>,
+        V: Element + Value,
+    {
+        let entries = 0..indices.len();
+        let bad = entries.clone().into_par_iter().find_first(|&k| {
+            let index: i64 = indices.get(k).into();
+            u64::try_from(index).map_or(true, |index| index >= self.n as u64)
+        });
+        if let Some(k) = bad {
+            let (index, n) = (indices.get(k).into(), self.n);
+            let problem = format!("expected 0 <= index < {n}, found {index}");
+            return Err(self.archive.entry_error("indices.npy", k, problem));
+        }
+        match entries.into_par_iter().find_first(|&k| !data.get(k).is_persons()) {
+            Some(k) => {
+                let value: f64 = data.get(k).into();
+                let problem = format!("expected persons >= 0, found {value}");
+                Err(self.archive.entry_error("data.npy", k, problem))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The rows of a matrix stored by columns: entries are counted by row, then put there column by
+    /// column, which leaves every row in order.
+    fn transpose<I, V>(
+        &self,
+        indices: Elements<I>,
+        data: Elements<V>,
+    ) -> (Vec<u64>, Vec<u32>, Vec<V>)
+    where
+        I: Element + Into<i64>,
+        V: Element + Value,
+    {
+        let mut row_ptr = vec![0_u64; self.n + 1];
+        for index in indices.range(0..indices.len()) {
+            row_ptr[index.into() as usize + 1] += 1;
+        }
+        for i in 0..self.n {
+            row_ptr[i + 1] += row_ptr[i];
+        }
+        let mut next = row_ptr.clone();
+        let mut col_idx = vec![0_u32; indices.len()];
+        let mut values = vec![V::zeroed(); data.len()];
+        for j in 0..self.n {
+            let column = self.row(j);
+            for (index, value) in indices.range(column.clone()).zip(data.range(column)) {
+                let slot = &mut next[index.into() as usize];
+                (col_idx[*slot as usize], values[*slot as usize]) = (j as u32, value);
+                *slot += 1;
+            }
+        }
+        (row_ptr, col_idx, values)
+    }
+}
+
+/// Whether the indices of a row strictly increase from 0 or more to below `n`.
+fn is_increasing<I: Element + Into<i64>>(
+    indices: Elements<I>,
+    row: Range<usize>,
+    n: usize,
+) -> bool {
+    let (mut increasing, mut last) = (true, -1_i64);
+    for index in indices.range(row) {
+        let index = index.into();
+        increasing &= index > last;
+        last = index;
+    }
+    increasing && last < i64::from(n as u32)
+}
+
+/// Where `wanted` is in a row whose indices increase.
+fn position<I: Element + Into<i64>>(
+    indices: Elements<I>,
+    row: Range<usize>,
+    wanted: u32,
+) -> Option<usize> {
+    let wanted = i64::from(wanted);
+    let Range { mut start, end } = row;
+    let mut size = end - start;
+    while size > 0 {
+        let half = size / 2;
+        if indices.get(start + half).into() < wanted {
+            start += half + 1;
+            size -= half + 1;
+        } else {
+            size = half;
+        }
+    }
+    (start < end && indices.get(start).into() == wanted).then_some(start)
+}
+
+/// Takes pages of the map that are done with off this process, so that a matrix is not in memory
+/// twice: as the file and as what was made of it. The file stays in the system's cache.
+fn release(map: &Mmap, done: &[u8]) {
+    const PAGE: usize = 1 << 16; // the largest page size in use; smaller ones divide it
+    let base = map.as_ptr().addr();
+    let Some(from) = done.as_ptr().addr().checked_sub(base) else { return };
+    let (first, end) = (from.next_multiple_of(PAGE), (from + done.len()) / PAGE * PAGE);
+    if end > map.len() || first >= end {
+        return; // an inflated copy, or less than a page
+    }
+    #[cfg(unix)]
+    {
+        // SAFETY: the map is shared and read-only, so its pages are those of the file; when read
+        // again they are mapped again with the same content.
+        let advice = unsafe {
+            map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, first, end - first)
+        };
+        // It is advice only: memory use is higher without it.
+        drop(advice);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn elements(numbers: &[i32]) -> Vec<u8> {
+        let mut bytes = super::super::npy::header("<i4", &[numbers.len()]);
+        bytes.extend(numbers.iter().flat_map(|n| n.to_le_bytes()));
+        bytes
+    }
+
+    #[test]
+    fn rows_are_searched_and_checked() {
+        let bytes = elements(&[0, 2, 5, 1, 1, -1]);
+        let indices = Npy::parse(&bytes).unwrap().elements::<i32>().unwrap();
+        assert_eq!(
+            [0_u32, 1, 2, 5, 6].map(|j| position(indices, 0..3, j)),
+            [Some(0), None, Some(1), Some(2), None]
+        );
+        assert_eq!(position(indices, 3..3, 1), None);
+        assert!(is_increasing(indices, 0..3, 6));
+        assert!(!is_increasing(indices, 0..3, 5), "out of range");
+        assert!(!is_increasing(indices, 3..5, 6), "twice the same");
+        assert!(!is_increasing(indices, 5..6, 6), "negative");
+        assert!(is_increasing(indices, 2..2, 0));
+    }
+}
