@@ -27,7 +27,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("flowrake: error: {error:#}");
+            eprintln!("flowrake: error: {error}");
             ExitCode::from(2)
         }
     }

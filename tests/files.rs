@@ -329,7 +329,9 @@ fn a_full_disk_leaves_nothing_behind() {
     ] {
         for older in [None, Some("older content")] {
             let path = folder.path().join(output);
-            older.map(|text| fs::write(&path, text).unwrap());
+            if let Some(text) = older {
+                fs::write(&path, text).unwrap();
+            }
             let before = names(folder.path());
             // A limit on the size of files stands in for the full disk.
             let done = Command::new("sh")

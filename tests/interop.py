@@ -47,14 +47,17 @@ def assert_same(found, wanted, dtype, what):
 
 
 def without_zero_stayers(matrix):
-    """The matrix in canonical form, without the explicit zeros on the diagonal: stayers are not
-    stored sparsely."""
-    matrix = sp.csr_matrix(matrix).copy()
-    matrix.sum_duplicates()
-    table = matrix.tocoo()
-    keep = (table.row != table.col) | (table.data != 0)
-    parts = (table.data[keep], (table.row[keep], table.col[keep]))
-    return sp.csr_matrix(parts, shape=matrix.shape)
+    """The matrix in canonical form: duplicates summed in the order given, in float64 (scipy sums
+    float32 in float32), and without explicit zeros on the diagonal, since stayers are not stored
+    sparsely."""
+    table = sp.coo_matrix(matrix)
+    sums, stored = np.zeros(table.shape), np.zeros(table.shape, dtype=bool)
+    np.add.at(sums, (table.row, table.col), table.data.astype(float))
+    stored[table.row, table.col] = True
+    stored &= (sums != 0) | ~np.eye(len(sums), dtype=bool)
+    rows, columns = np.nonzero(stored)
+    parts = (sums[rows, columns].astype(table.dtype), (rows, columns))
+    return sp.csr_matrix(parts, shape=table.shape)
 
 
 def random_matrix(rng, n, entries, dtype):
