@@ -6,7 +6,6 @@
 //! are stored until they are checked and narrowed to 32 bits.
 
 use std::borrow::Cow;
-use std::fs::File;
 use std::io::{Cursor, Read};
 use std::ops::Range;
 use std::path::Path;
@@ -18,7 +17,7 @@ use zip::{CompressionMethod, ZipArchive, result::ZipError};
 use super::csr::{chunks_of_rows, split_lengths, split_rows};
 use super::npy::{Element, Elements, Npy};
 use super::{AnyFlowMatrix, Csr, FlowMatrix, Value};
-use crate::{Error, Result};
+use crate::{Error, Result, input};
 
 pub use super::npz_write::{Array, write, write_arrays};
 
@@ -32,10 +31,7 @@ pub use super::npz_write::{Array, write, write_arrays};
 /// square, an index is out of range, row pointers decrease, or a value is negative or not finite.
 /// The message names member and entry (both counted from 0).
 pub fn read(path: &Path) -> Result<AnyFlowMatrix> {
-    let file = File::open(path).map_err(|e| Error::io(path, e))?;
-    // SAFETY: inputs are not changed while the program runs; a program that truncates one under
-    // us can stop us (SIGBUS), as with every mapped file, but corrupts nothing of ours.
-    let map = unsafe { Mmap::map(&file) }.map_err(|e| Error::io(path, e))?;
+    let map = input::map(path)?;
     let mut archive = Archive::new(path, &map)?;
     let by_columns = match archive.text("format.npy")?.as_str() {
         "csr" => false,
@@ -277,7 +273,7 @@ impl Parts<'_> {
         // row out of order the search may miss; the pass below then gives up.
         let has_stayer: Vec<bool> = (0..n)
             .into_par_iter()
-            .map(|i| position(indices, self.row(i), i as i64).is_some())
+            .map(|i| position(indices, self.row(i), i as u32).is_some())
             .collect();
         let mut row_ptr = vec![0_u64; n + 1];
         for i in 0..n {
@@ -299,7 +295,7 @@ impl Parts<'_> {
                 {
                     return false;
                 }
-                let (before, after) = match position(indices, row.clone(), i as i64) {
+                let (before, after) = match position(indices, row.clone(), i as u32) {
                     Some(k) => {
                         *stayer = data.get(k).into();
                         (k, k + 1)
@@ -341,11 +337,11 @@ impl Parts<'_> {
         let entries = 0..indices.len();
         let bad = entries.clone().into_par_iter().find_first(|&k| {
             let index: i64 = indices.get(k).into();
-            index < 0 || index >= self.n as i64
+            u64::try_from(index).map_or(true, |index| index >= self.n as u64)
         });
         if let Some(k) = bad {
             let (index, n) = (indices.get(k).into(), self.n);
-            let problem = format!("expected an index from 0 to {}, found {index}", n as i64 - 1);
+            let problem = format!("expected 0 <= index < {n}, found {index}");
             return Err(self.archive.entry_error("indices.npy", k, problem));
         }
         match entries.into_par_iter().find_first(|&k| !data.get(k).is_persons()) {
@@ -403,15 +399,16 @@ fn is_increasing<I: Element + Into<i64>>(
         increasing &= index > last;
         last = index;
     }
-    increasing && last < n as i64
+    increasing && last < i64::from(n as u32)
 }
 
 /// Where `wanted` is in a row whose indices increase.
 fn position<I: Element + Into<i64>>(
     indices: Elements<I>,
     row: Range<usize>,
-    wanted: i64,
+    wanted: u32,
 ) -> Option<usize> {
+    let wanted = i64::from(wanted);
     let Range { mut start, end } = row;
     let mut size = end - start;
     while size > 0 {
@@ -454,7 +451,7 @@ mod tests {
 
     fn elements(numbers: &[i32]) -> Vec<u8> {
         let mut bytes = super::super::npy::header("<i4", &[numbers.len()]);
-        numbers.iter().for_each(|n| bytes.extend(n.to_le_bytes()));
+        bytes.extend(numbers.iter().flat_map(|n| n.to_le_bytes()));
         bytes
     }
 
@@ -463,7 +460,7 @@ mod tests {
         let bytes = elements(&[0, 2, 5, 1, 1, -1]);
         let indices = Npy::parse(&bytes).unwrap().elements::<i32>().unwrap();
         assert_eq!(
-            [0, 1, 2, 5, 6].map(|j| position(indices, 0..3, j)),
+            [0_u32, 1, 2, 5, 6].map(|j| position(indices, 0..3, j)),
             [Some(0), None, Some(1), Some(2), None]
         );
         assert_eq!(position(indices, 3..3, 1), None);
