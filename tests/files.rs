@@ -60,6 +60,11 @@ fn pyarrow_writes_our_parquet() {
 }
 
 #[test]
+fn wrong_parquet_tables_name_row_and_column() {
+    interop("parquet_refused");
+}
+
+#[test]
 fn units_beside_indices() {
     interop("units_beside_indices");
 }

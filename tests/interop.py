@@ -211,6 +211,56 @@ def parquet_read():
         assert_same(found, wanted, np.dtype(flow), f"{kind} {compression} {version}")
 
 
+def parquet_refused():
+    """Tables that are wrong in one place, and the whole message."""
+    units = write_units()
+    sound = {
+        "origin": pa.array(["02", "A-7", "02"]), "destination": pa.array(["02", "02", "A-7"]),
+        "flow": pa.array([1.0, 2.0, 3.0]),
+    }
+    number = {"origin": pa.array([0, 1, 2]), "destination": pa.array([0, 1, 2])}
+    for changes, message in [
+        ({"flow": pa.array([1, 2, 3])},
+         "column flow: expected float32 or float64, found int64"),
+        ({"flow": pa.array([1.0, None, 3.0])},
+         "row 1: column flow: expected a value, found null"),
+        ({"flow": pa.array([1.0, 2.0, -3.0])},
+         "row 2: column flow: expected persons >= 0, found -3"),
+        ({"flow": pa.array([1.0, 2.0, np.nan], pa.float32())},
+         "row 2: column flow: expected persons >= 0, found NaN"),
+        ({"flow": pa.array([np.inf, 2.0, 1.0])},
+         "row 0: column flow: expected persons >= 0, found inf"),
+        ({"origin": pa.array(["02", None, "02"])},
+         "row 1: column origin: expected a value, found null"),
+        ({"destination": pa.array(["02", "2", "02"])},
+         "row 1: column destination: unknown unit `2`; did it lose its leading zero? expected `02`"),
+        ({"destination": pa.array(["02", "02", "03"])},
+         "row 2: column destination: expected a unit of the units table, found `03`"),
+        ({"origin": pa.array([0, 1, 2])},
+         "column destination: expected indices like those of column origin, found text"),
+        ({"destination": pa.array([0, 1, 2])},
+         "column destination: expected codes like those of column origin, found int64"),
+        ({"origin": pa.array([0.0, 1.0, 2.0])},
+         "column origin: expected text codes or integer indices, found float64"),
+        ({"origin": pa.array([[1], [2], [3]])},
+         "expected a flat column `origin`, found columns origin, destination, flow"),
+        ({**number, "origin": pa.array([0, -1, 2])},
+         "row 1: column origin: expected 0 <= index < 5, found -1"),
+        ({**number, "destination": pa.array([0, 1, 5])},
+         "row 2: column destination: expected 0 <= index < 5, found 5"),
+        ({**number, "destination": pa.array([0, 1, 2**64 - 1], pa.uint64())},
+         f"row 2: column destination: expected 0 <= index < 5, found {2**64 - 1}"),
+    ]:
+        table = pa.table({**sound, **changes})
+        pq.write_table(table, FOLDER / "in.parquet", row_group_size=2)
+        command = [FLOWRAKE, "convert", FOLDER / "in.parquet", FOLDER / "out.npz", *units]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 2, f"{message}: {done}"
+        wanted = f"flowrake: error: {FOLDER / 'in.parquet'}: {message}\n"
+        assert done.stderr == wanted, f"{done.stderr} is not {wanted}"
+        assert not (FOLDER / "out.npz").exists()
+
+
 def units_beside_indices():
     """Codes become sorted units, written beside an output that has only indices."""
     table = pa.table({

@@ -271,10 +271,15 @@ impl Parts<'_> {
         let n = self.n;
         // A search per row tells how many movers it has, so that every row knows its place. In a
         // row out of order the search may miss; the pass below then gives up.
-        let has_stayer: Vec<bool> = (0..n)
-            .into_par_iter()
-            .map(|i| position(indices, self.row(i), i as u32).is_some())
-            .collect();
+        let chunks = chunks_of_rows(&self.ptr);
+        let mut has_stayer = vec![false; n];
+        let parts = split_lengths(&chunks, &mut has_stayer);
+        parts.into_par_iter().zip(&chunks).for_each(|(has_stayer, chunk)| {
+            for (i, has_stayer) in chunk.clone().zip(has_stayer) {
+                *has_stayer = position(indices, self.row(i), i as u32).is_some();
+            }
+            release(self.archive.map, indices.bytes(self.entries(chunk)));
+        });
         let mut row_ptr = vec![0_u64; n + 1];
         for i in 0..n {
             row_ptr[i + 1] = row_ptr[i] + self.row(i).len() as u64 - u64::from(has_stayer[i]);
@@ -283,7 +288,6 @@ impl Parts<'_> {
         // Zeroed memory costs nothing until it is written.
         let mut col_idx = vec![0_u32; row_ptr[n] as usize];
         let mut values = vec![V::zeroed(); row_ptr[n] as usize];
-        let chunks = chunks_of_rows(&self.ptr);
         let parts = split_rows(&chunks, &row_ptr, &mut col_idx, &mut values);
         let stayer_parts = split_lengths(&chunks, &mut stayers);
         let work = parts.into_par_iter().zip(stayer_parts).zip(&chunks);
@@ -314,9 +318,8 @@ impl Parts<'_> {
                     }
                 }
             }
-            let entries = self.ptr[chunk.start] as usize..self.ptr[chunk.end] as usize;
-            release(self.archive.map, indices.bytes(entries.clone()));
-            release(self.archive.map, data.bytes(entries));
+            release(self.archive.map, indices.bytes(self.entries(chunk)));
+            release(self.archive.map, data.bytes(self.entries(chunk)));
             true
         });
         all_in_order
@@ -326,6 +329,11 @@ impl Parts<'_> {
     /// Entries of row (or column) `i`.
     fn row(&self, i: usize) -> Range<usize> {
         self.ptr[i] as usize..self.ptr[i + 1] as usize
+    }
+
+    /// Entries of a run of rows.
+    fn entries(&self, rows: &Range<usize>) -> Range<usize> {
+        self.ptr[rows.start] as usize..self.ptr[rows.end] as usize
     }
 
     /// Names the first index out of range, or the first value that is no count of persons.
@@ -426,19 +434,16 @@ fn position<I: Element + Into<i64>>(
 /// Takes pages of the map that are done with off this process, so that a matrix is not in memory
 /// twice: as the file and as what was made of it. The file stays in the system's cache.
 fn release(map: &Mmap, done: &[u8]) {
-    const PAGE: usize = 1 << 16; // the largest page size in use; smaller ones divide it
-    let base = map.as_ptr().addr();
-    let Some(from) = done.as_ptr().addr().checked_sub(base) else { return };
-    let (first, end) = (from.next_multiple_of(PAGE), (from + done.len()) / PAGE * PAGE);
-    if end > map.len() || first >= end {
-        return; // an inflated copy, or less than a page
+    let Some(start) = done.as_ptr().addr().checked_sub(map.as_ptr().addr()) else { return };
+    if start + done.len() > map.len() {
+        return; // an inflated copy elsewhere
     }
     #[cfg(unix)]
     {
         // SAFETY: the map is shared and read-only, so its pages are those of the file; when read
-        // again they are mapped again with the same content.
+        // again, here or by another thread, they are mapped again with the same content.
         let advice = unsafe {
-            map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, first, end - first)
+            map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, start, done.len())
         };
         // It is advice only: memory use is higher without it.
         drop(advice);

@@ -310,7 +310,9 @@ fn write_groups(
         .set_created_by(concat!("flowrake version ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_key_value_metadata(Some(pairs))
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
-        .set_statistics_enabled(EnabledStatistics::Chunk)
+        // Readers skip row groups by their origins; every group has all destinations.
+        .set_statistics_enabled(EnabledStatistics::None)
+        .set_column_statistics_enabled(ColumnPath::from("origin"), EnabledStatistics::Chunk)
         .set_dictionary_page_size_limit(DICTIONARY_BYTES)
         // Harmonized flows hardly repeat.
         .set_column_dictionary_enabled(ColumnPath::from("flow"), false)
