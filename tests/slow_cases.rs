@@ -3,7 +3,7 @@
 mod common;
 
 use common::{assert_close, constraint, identity, problem, repeat, rng, values};
-use flowrake::ipf::{Entries, Groups, Margin, Problem, Solver, solve};
+use flowrake::ipf::{Entries, Groups, Problem, Solver, solve};
 use flowrake::matrix::FlowMatrix;
 use rand::RngExt;
 
