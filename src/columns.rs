@@ -1,17 +1,15 @@
 //! Columns of Parquet files, shared by the small tables and the matrices.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use memmap2::Mmap;
 use parquet::basic::{ConvertedType, Type};
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use parquet::data_type::{ByteArray, DataType};
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 
-use crate::{Error, Result};
+use crate::{Error, Result, input};
 
 /// Rows decoded at a time.
 const BATCH_ROWS: usize = 1 << 16;
@@ -72,10 +70,7 @@ pub(crate) struct ParquetFile {
 
 impl ParquetFile {
     pub fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(|e| Error::io(path, e))?;
-        // SAFETY: inputs are not changed while the program runs; a program that truncates one
-        // under us can stop us (SIGBUS), as with every mapped file, but corrupts nothing of ours.
-        let map = unsafe { Mmap::map(&file) }.map_err(|e| Error::io(path, e))?;
+        let map = input::map(path)?;
         let reader = SerializedFileReader::new(Bytes::from_owner(map)).map_err(|e| {
             Error::data(
                 path,

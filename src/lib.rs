@@ -2,6 +2,7 @@
 mod columns;
 pub mod error;
 pub mod geography;
+mod input;
 pub mod ipf;
 pub mod kernels;
 pub mod matrix;

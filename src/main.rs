@@ -32,7 +32,7 @@ fn main() -> ExitCode {
         Action::Synth(args) => cli::synth::run(&args).map(|()| ExitCode::SUCCESS),
     };
     result.unwrap_or_else(|error| {
-        eprintln!("flowrake: error: {error:#}");
+        eprintln!("flowrake: error: {error}");
         ExitCode::from(2)
     })
 }

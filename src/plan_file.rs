@@ -232,9 +232,8 @@ fn read_targets(path: &Path, margin: &Margin) -> Result<(Vec<f64>, Option<Vec<f6
         Groups::Origin(p) | Groups::Destination(p) => vec![("geoid", p)],
         Groups::Block(p, q) => vec![("origin", p), ("destination", q)],
     };
-    let known: HashMap<&str, ()> = [("target", ()), ("moe", ())].into();
     for name in table.names() {
-        if !known.contains_key(name) && !keys.iter().any(|k| k.0 == name) {
+        if !["target", "moe"].contains(&name) && !keys.iter().any(|k| k.0 == name) {
             let expected: Vec<&str> = keys.iter().map(|k| k.0).chain(["target", "[moe]"]).collect();
             return Err(table.header_error(format!(
                 "expected the columns {}, found `{name}`",

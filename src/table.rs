@@ -42,17 +42,14 @@ impl Table {
     }
 
     fn read_csv(path: &Path) -> Result<Self> {
-        let mut reader = csv::ReaderBuilder::new()
-            .trim(csv::Trim::All)
-            .from_path(path)
-            .map_err(|e| csv_error(path, e))?;
-        let names = csv_header(path, &mut reader)?;
+        let text = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+        let mut records = CsvRecords::new(path, &text)?;
+        let names = records.names.clone();
         let mut columns = vec![Vec::new(); names.len()];
         let mut lines = Vec::new();
-        let mut record = csv::StringRecord::new();
-        while reader.read_record(&mut record).map_err(|e| csv_error(path, e))? {
-            lines.push(record.position().map_or(0, csv::Position::line));
-            for (column, text) in columns.iter_mut().zip(&record) {
+        while let Some((line, record)) = records.next()? {
+            lines.push(line);
+            for (column, text) in columns.iter_mut().zip(record) {
                 column.push(text.to_owned());
             }
         }
@@ -197,21 +194,54 @@ impl Table {
     }
 }
 
-/// The column names of a CSV file, without the byte order mark some programs put first.
-pub(crate) fn csv_header<R: std::io::Read>(
-    path: &Path,
-    reader: &mut csv::Reader<R>,
-) -> Result<Vec<String>> {
-    let header = reader.headers().map_err(|e| csv_error(path, e))?;
-    if header.is_empty() {
-        return Err(Error::data(path, "", "expected a header line, found an empty file"));
+/// The records of a CSV text after its header line, with the lines they are on.
+pub(crate) struct CsvRecords<'a> {
+    path: &'a Path,
+    text: &'a [u8],
+    reader: csv::Reader<&'a [u8]>,
+    record: csv::StringRecord,
+    /// The column names.
+    pub names: Vec<String>,
+}
+
+impl<'a> CsvRecords<'a> {
+    /// Reads the header line of `text`, the content of `path`.
+    pub fn new(path: &'a Path, text: &'a [u8]) -> Result<Self> {
+        // Some programs put a byte order mark first.
+        let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text);
+        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text);
+        let header = reader.headers().map_err(|e| csv_error(path, text, e))?;
+        if header.is_empty() {
+            return Err(Error::data(path, "", "expected a header line, found an empty file"));
+        }
+        let names = header.iter().map(str::to_owned).collect();
+        Ok(Self { path, text, reader, record: csv::StringRecord::new(), names })
     }
-    Ok(header.iter().map(|name| name.trim_start_matches('\u{feff}').to_owned()).collect())
+
+    /// The next record and its line.
+    pub fn next(&mut self) -> Result<Option<(u64, &csv::StringRecord)>> {
+        match self.reader.read_record(&mut self.record) {
+            Ok(true) => {
+                let position = self.record.position().expect("a record read has a position");
+                Ok(Some((line_of(self.text, position), &self.record)))
+            }
+            Ok(false) => Ok(None),
+            Err(e) => Err(csv_error(self.path, self.text, e)),
+        }
+    }
+}
+
+/// The line a record starts on. The csv crate gives the place where it began to look, which may be
+/// the end of the line before, and blank lines that it skips.
+fn line_of(text: &[u8], position: &csv::Position) -> u64 {
+    let ahead = text.get(position.byte() as usize..).unwrap_or_default();
+    let skipped = ahead.iter().take_while(|byte| matches!(byte, b'\r' | b'\n'));
+    position.line() + skipped.filter(|&&byte| byte == b'\n').count() as u64
 }
 
 /// A CSV error with the line it happened on.
-pub(crate) fn csv_error(path: &Path, error: csv::Error) -> Error {
-    let place = error.position().map_or(String::new(), |p| format!(":{}", p.line()));
+fn csv_error(path: &Path, text: &[u8], error: csv::Error) -> Error {
+    let place = error.position().map_or(String::new(), |p| format!(":{}", line_of(text, p)));
     match error.into_kind() {
         csv::ErrorKind::Io(source) => Error::io(path, source),
         csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
@@ -322,12 +352,19 @@ mod tests {
             message(&folder, table.unwrap().numbers("a")),
             "t.csv:4: column a: expected a number, found `NaN`"
         );
+        let (folder, table) = csv("a\r\n1\r\n\r\n\r\nx\r\n");
+        assert_eq!(
+            message(&folder, table.unwrap().numbers("a")),
+            "t.csv:5: column a: expected a number, found `x`"
+        );
     }
 
     #[test]
     fn broken_files_are_named() {
         let (folder, table) = csv("a,b\n1,2\n3\n");
         assert_eq!(message(&folder, table), "t.csv:3: expected 2 fields, found 1");
+        let (folder, table) = csv("a,b\n\n1,2\n\n3\n");
+        assert_eq!(message(&folder, table), "t.csv:5: expected 2 fields, found 1");
         let (folder, table) = csv("");
         assert_eq!(message(&folder, table), "t.csv: expected a header line, found an empty file");
         let missing = Table::read(&folder.path().join("none.csv"));

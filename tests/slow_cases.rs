@@ -3,7 +3,7 @@
 mod common;
 
 use common::{assert_close, constraint, identity, problem, repeat, rng, values};
-use flowrake::ipf::{Entries, Groups, Margin, Problem, Solver, solve};
+use flowrake::ipf::{Entries, Groups, Problem, Solver, solve};
 use flowrake::matrix::FlowMatrix;
 use rand::RngExt;
 
@@ -48,19 +48,37 @@ fn sticky(n: usize, reach: usize, seed: u64) -> (FlowMatrix<f64>, Problem) {
 
 #[test]
 fn newton_needs_at_most_150_half_sweeps() {
-    for (reach, seed) in [(1, 1), (3, 2), (40, 3)] {
-        let (seed_matrix, plan) = sticky(3142, reach, seed);
-        let newton = solve(&seed_matrix, &plan, Solver::Newton).unwrap();
-        println!(
-            "reach {reach}: {} newton its, {} half-sweeps {:?} viol {}",
-            newton.iterations,
-            newton.half_sweeps,
-            newton.stop,
-            newton.max_relative_violation()
-        );
-        if false {
-            let ipf = solve(&seed_matrix, &plan, Solver::Direct).unwrap();
-            println!("  ipf {} its {:?}", ipf.iterations, ipf.stop);
-        }
+    for (reach, number) in [(1, 1), (3, 2), (40, 3)] {
+        let (seed, plan) = sticky(3142, reach, number);
+        let stayers: f64 = seed.stayers().iter().sum();
+        let movers: f64 = seed.movers().values().iter().sum();
+        assert!((stayers / (stayers + movers) - 0.995).abs() < 1e-9);
+
+        let newton = solve(&seed, &plan, Solver::Newton).unwrap();
+        assert!(newton.converged(), "reach {reach}: {}", newton.stop);
+        assert!(newton.max_relative_violation() <= 1e-10);
+        assert!(newton.half_sweeps <= 150, "reach {reach}: {} half-sweeps", newton.half_sweeps);
+
+        // Three hundred iterations of IPF are nowhere near.
+        let mut short = plan.plan().clone();
+        short.repeat[0].max_iterations = 300;
+        let short = problem(3142, vec![], short.repeat);
+        let ipf = solve(&seed, &short, Solver::Direct).unwrap();
+        assert!(!ipf.converged() && ipf.half_sweeps == 600);
+        assert!(ipf.max_relative_violation() > 1e-6, "reach {reach}");
     }
+}
+
+#[test]
+fn newton_and_ipf_find_the_same_matrix() {
+    let (seed, plan) = sticky(300, 3, 4);
+    let mut tight = plan.plan().clone();
+    tight.repeat[0].tolerance = 1e-13;
+    let tight = problem(300, vec![], tight.repeat);
+    let [newton, ipf] = [Solver::Newton, Solver::Direct].map(|solver| {
+        let solution = solve(&seed, &tight, solver).unwrap();
+        assert!(solution.converged(), "{solver}: {}", solution.stop);
+        values(&seed, &solution)
+    });
+    assert_close("newton and IPF", &newton, &ipf, 1e-10);
 }

@@ -1,11 +1,13 @@
 //! `flowrake demo`: a complete run on an embedded region whose truth is known.
 
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
+use flowrake::Error;
 use flowrake::geography::{Level, Partition};
 use flowrake::ipf::{self, Cpu, Entries, Groups, Harmonized, Margin, Scaling, Solution, Solver};
 use flowrake::matrix::{AnyFlowMatrix, FlowMatrix, FlowRows, file};
@@ -54,7 +56,7 @@ const REGION: [(&str, &[u8]); 10] = region_files![
 /// Runs the command.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let input = args.out.join("input");
-    std::fs::create_dir_all(&input).with_context(|| format!("{}", input.display()))?;
+    std::fs::create_dir_all(&input).map_err(|e| Error::io(&input, e))?;
     for (name, bytes) in REGION {
         write_atomically(&input.join(name), |file| file.write_all(bytes))?;
     }
@@ -151,14 +153,15 @@ where
         "", "r raw", "r harmon.", "RMSE raw", "RMSE harm.", "reduction"
     );
     let mut line = |what: &str, raw: Agreement, new: Agreement| {
-        text.push_str(&format!(
-            "{what:34}  {:8.4}  {:10.4}  {:10.3}  {:10.3}  {:7.1} %\n",
+        let _ = writeln!(
+            text,
+            "{what:34}  {:8.4}  {:10.4}  {:10.3}  {:10.3}  {:7.1} %",
             raw.pearson,
             new.pearson,
             raw.rmse,
             new.rmse,
             100.0 * (1.0 - new.rmse / raw.rmse)
-        ));
+        );
     };
     for (level, what) in [
         (Level::State, "population by state"),

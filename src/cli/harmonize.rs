@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use clap::ValueEnum;
 use flowrake::ipf::{self, Harmonized, Solution, Solver};
 use flowrake::matrix::file::{self, Format};
@@ -94,10 +94,7 @@ enum Backend {
 /// Runs the command.
 pub fn run(args: &Args) -> Result<ExitCode> {
     if let Some(threads) = args.threads {
-        rayon::ThreadPoolBuilder::new()
-            .num_threads(threads.into())
-            .build_global()
-            .context("starting the threads")?;
+        rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global()?;
     }
     let Backend::Cpu = args.backend;
     check_outputs(args)?;

@@ -57,19 +57,49 @@ impl<'a, V: Value> Passes<'a, V> {
         sums.iter().zip(&scaling.destination).map(|(sum, d)| sum * d).collect()
     }
 
+    /// Row sums, row factors `factor(row, sum)`, and column totals with these factors, still to be
+    /// multiplied by the columns' own: one pass.
+    fn origin_step(
+        &self,
+        scaling: &Scaling,
+        factor: impl Fn(usize, f64) -> f64 + Sync,
+    ) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
+        let rows = self.table.rows();
+        let (mut sums, mut factors) = (vec![0.0; rows], vec![0.0; rows]);
+        let parts = split_at_ranges(&mut sums, &self.wide_ranges)
+            .into_iter()
+            .zip(split_at_ranges(&mut factors, &self.wide_ranges));
+        let partial: Vec<Vec<f64>> = self
+            .wide_ranges
+            .par_iter()
+            .zip(parts.collect::<Vec<_>>())
+            .map(|(rows, step)| {
+                let mut out = vec![0.0; self.table.columns()];
+                kernels::origin_step(self.table, scaling, rows.clone(), &factor, step, &mut out);
+                out
+            })
+            .collect();
+        let totals = self.add_up(&partial);
+        (sums, factors, totals)
+    }
+
     /// Column totals of whatever `add` adds to a vector of columns for a range of rows.
     pub(crate) fn column_totals(&self, add: impl Fn(Range<usize>, &mut [f64]) + Sync) -> Vec<f64> {
-        let columns = self.table.columns();
         let partial: Vec<Vec<f64>> = self
             .wide_ranges
             .par_iter()
             .map(|rows| {
-                let mut out = vec![0.0; columns];
+                let mut out = vec![0.0; self.table.columns()];
                 add(rows.clone(), &mut out);
                 out
             })
             .collect();
-        (0..columns)
+        self.add_up(&partial)
+    }
+
+    /// Adds up the vectors of the wide ranges, in their order.
+    fn add_up(&self, partial: &[Vec<f64>]) -> Vec<f64> {
+        (0..self.table.columns())
             .into_par_iter()
             .with_min_len(4096)
             .map(|j| partial.iter().map(|sums| sums[j]).sum())
@@ -109,14 +139,69 @@ impl<'a, V: Value> Cpu<'a, V> {
                 Groups::Block(p, q) => self.block_sums(p, q, scaling, &mut sums),
             }
         }
+        self.add_stayers(margin, scaling, &mut sums);
+        sums
+    }
+
+    /// Whether [`step_then_sums`](Self::step_then_sums) can do a step on `first` and the sums of
+    /// `next` in one pass: a step of origins that are cells of their own, then destinations.
+    pub(super) fn can_fuse(first: &Margin, next: &Margin) -> bool {
+        let own_cells = match &first.groups {
+            Groups::Origin(p) => p.cells() == p.units(),
+            _ => false,
+        };
+        own_cells
+            && matches!(next.groups, Groups::Destination(_))
+            && first.entries.movers()
+            && next.entries.movers()
+    }
+
+    /// Takes a step on `first`: sums its cells, multiplies in `factor(cell, sum)`; and sums the
+    /// cells of `next` afterward. Returns the sums and factors of the step, and the sums of `next`.
+    ///
+    /// The same bits as [`cell_sums`](Self::cell_sums) of one after the other.
+    pub(super) fn step_then_sums(
+        &self,
+        first: &Margin,
+        next: &Margin,
+        scaling: &mut Scaling,
+        factor: impl Fn(usize, f64) -> f64 + Sync,
+    ) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
+        let (Groups::Origin(p), Groups::Destination(q)) = (&first.groups, &next.groups) else {
+            panic!("{first} and {next} cannot share a pass");
+        };
+        let stayers = |i: usize| {
+            if first.entries.stayers() {
+                self.matrix.stayers()[i] * scaling.stayers[i]
+            } else {
+                0.0
+            }
+        };
+        let cell = |i: usize| p.cell_of()[i] as usize;
+        let (by_unit, unit_factors, arrivals) =
+            self.passes.origin_step(scaling, |i, movers| factor(cell(i), movers + stayers(i)));
+
+        let (mut sums, mut factors) = (vec![0.0; p.cells()], vec![0.0; p.cells()]);
+        for (i, (sum, f)) in by_unit.iter().zip(&unit_factors).enumerate() {
+            sums[cell(i)] = sum + stayers(i);
+            factors[cell(i)] = *f;
+        }
+        scaling.apply(first, &factors);
+        let arrivals: Vec<f64> =
+            arrivals.iter().zip(&scaling.destination).map(|(sum, d)| sum * d).collect();
+        let mut next_sums = vec![0.0; q.cells()];
+        fold(&arrivals, q, &mut next_sums);
+        self.add_stayers(next, scaling, &mut next_sums);
+        (sums, factors, next_sums)
+    }
+
+    /// Adds the stayers to sums by cell, where the margin counts them.
+    fn add_stayers(&self, margin: &Margin, scaling: &Scaling, sums: &mut [f64]) {
         if margin.entries.stayers() {
-            for (i, (seed, factor)) in
-                self.matrix.stayers().iter().zip(&scaling.stayers).enumerate()
-            {
-                sums[margin.cell(i, i)] += seed * factor;
+            for (i, (seed, f)) in self.matrix.stayers().iter().zip(&scaling.stayers).enumerate() {
+                sums[margin.cell(i, i)] += seed * f;
             }
         }
-        sums
     }
 
     /// Movers by pair of cells, row by row into `out` (P x Q).
@@ -253,6 +338,6 @@ mod tests {
         let row_ptr = [0, 0, 5, 5, 6, 20, 20];
         let ranges = row_ranges(&row_ptr, 6);
         assert_eq!(ranges, [0..4, 4..5, 5..6]);
-        assert_eq!(row_ranges(&[0], 6), []);
+        assert!(row_ranges(&[0], 6).is_empty());
     }
 }

@@ -191,18 +191,35 @@ impl Group {
     }
 
     /// One step, constraint k: sums, then `factor = target / current` of every cell.
+    ///
+    /// Where the matrix can be read once for this step and the sums of the next, those are left in
+    /// `ready`.
     pub fn step<W: Value>(
         &self,
         cpu: &Cpu<W>,
         k: usize,
         iteration: u32,
         scaling: &mut Scaling,
+        ready: &mut Option<(usize, Vec<f64>)>,
     ) -> Step {
-        let constraint = &self.constraints[k];
-        let sums = cpu.cell_sums(constraint.margin(), scaling);
-        let factors: Vec<f64> =
-            sums.iter().enumerate().map(|(cell, &sum)| self.goal(k, cell).factor(sum)).collect();
-        scaling.apply(constraint.margin(), &factors);
+        let margin = self.constraints[k].margin();
+        let next = (k + 1) % self.constraints.len();
+        let next_margin = self.constraints[next].margin();
+        let factor = |cell: usize, sum: f64| self.goal(k, cell).factor(sum);
+        let (sums, factors);
+        if let Some((_, known)) = ready.take_if(|ready| ready.0 == k) {
+            sums = known;
+            factors = (0..).zip(&sums).map(|(cell, &sum)| factor(cell, sum)).collect::<Vec<_>>();
+            scaling.apply(margin, &factors);
+        } else if Cpu::<W>::can_fuse(margin, next_margin) {
+            let next_sums;
+            (sums, factors, next_sums) = cpu.step_then_sums(margin, next_margin, scaling, factor);
+            *ready = Some((next, next_sums));
+        } else {
+            sums = cpu.cell_sums(margin, scaling);
+            factors = (0..).zip(&sums).map(|(cell, &sum)| factor(cell, sum)).collect();
+            scaling.apply(margin, &factors);
+        }
         Step {
             row: self.record(k, iteration, &sums, &factors),
             unsettled: self.unsettled_by(k, &sums),

@@ -176,7 +176,7 @@ impl<'a, V: Value> Run<'a, V> {
         self.next_constraint += constraints.len();
         let group = Group::new(cpu, constraints, first, scaling, stage, self.problem);
         match stage {
-            Stage::Once(_) => self.history.push(group.step(cpu, 0, 1, scaling).row),
+            Stage::Once(_) => self.history.push(group.step(cpu, 0, 1, scaling, &mut None).row),
             Stage::Repeat(_) => self.repeat(cpu, &group, scaling),
         }
     }
@@ -291,12 +291,13 @@ fn iterate<W: Value>(cpu: &Cpu<W>, group: &Group, scaling: &mut Scaling) -> Outc
     let mut before_last = scaling.clone();
     let mut stop = GroupStop::MaxIterations;
     let mut iterations = 0;
+    let mut ready = None;
     while iterations < group.max_iterations {
         iterations += 1;
         before_last.clone_from(scaling);
         let (mut worst, mut total) = (0.0_f64, 0.0);
         for k in 0..group.constraints.len() {
-            let step = group.step(cpu, k, iterations, scaling);
+            let step = group.step(cpu, k, iterations, scaling, &mut ready);
             worst = worst.max(step.unsettled);
             total += step.row.total_violation;
             history.push(step.row);

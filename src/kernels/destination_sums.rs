@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::add_row;
 use crate::ipf::Scaling;
 use crate::matrix::{Csr, Value};
 
@@ -19,21 +20,8 @@ pub fn destination_sums<V: Value>(
     rows: Range<usize>,
     out: &mut [f64],
 ) {
-    assert_eq!(out.len(), movers.columns(), "one sum per destination");
     for i in rows {
-        let (columns, values) = movers.row(i);
-        let origin = scaling.origin[i];
-        let entries = columns.iter().zip(values).map(|(&j, &v)| (j as usize, origin * v.into()));
-        match scaling.blocks.as_slice() {
-            [] => entries.for_each(|(j, flow)| out[j] += flow),
-            [block] => {
-                let block = block.row(i);
-                entries.for_each(|(j, flow)| out[j] += flow * block.factor(j));
-            }
-            blocks => entries.for_each(|(j, flow)| {
-                out[j] += blocks.iter().fold(flow, |f, block| f * block.row(i).factor(j));
-            }),
-        }
+        add_row(movers, scaling, i, scaling.origin[i], out);
     }
 }
 

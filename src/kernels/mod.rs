@@ -8,15 +8,60 @@ mod class_sums;
 mod destination_sums;
 mod harmonized_row;
 mod l1_change;
+mod origin_step;
 mod origin_sums;
 
 pub use class_sums::class_sums;
 pub use destination_sums::destination_sums;
 pub use harmonized_row::harmonized_row;
 pub use l1_change::l1_change;
+pub use origin_step::origin_step;
 pub use origin_sums::origin_sums;
 
-use crate::matrix::Value;
+use crate::ipf::Scaling;
+use crate::matrix::{Csr, Value};
+
+/// `sum_j s_ij d_j B(i, j)` over the movers of origin i.
+#[inline]
+fn row_sum<V: Value>(movers: &Csr<V>, scaling: &Scaling, i: usize) -> f64 {
+    let (columns, values) = movers.row(i);
+    let d = scaling.destination.as_slice();
+    assert_eq!(d.len(), movers.columns(), "one factor per destination");
+    // SAFETY: columns of a Csr are below its number of columns, which is the length of d.
+    let d_of = |j: usize| unsafe { *d.get_unchecked(j) };
+    match scaling.blocks.as_slice() {
+        [] => weighted_sum(columns, values, d_of),
+        [block] => {
+            let block = block.row(i);
+            weighted_sum(columns, values, |j| d_of(j) * block.factor(j))
+        }
+        blocks => weighted_sum(columns, values, |j| {
+            blocks.iter().fold(d_of(j), |w, block| w * block.row(i).factor(j))
+        }),
+    }
+}
+
+/// `out[j] += origin s_ij B(i, j)` over the movers of origin i, whose factor is `origin`.
+#[inline]
+fn add_row<V: Value>(movers: &Csr<V>, scaling: &Scaling, i: usize, origin: f64, out: &mut [f64]) {
+    let (columns, values) = movers.row(i);
+    assert_eq!(out.len(), movers.columns(), "one sum per destination");
+    let entries = columns.iter().zip(values).map(|(&j, &v)| (j as usize, origin * v.into()));
+    let mut add = |j: usize, flow: f64| {
+        // SAFETY: columns of a Csr are below its number of columns, which is the length of out.
+        unsafe { *out.get_unchecked_mut(j) += flow }
+    };
+    match scaling.blocks.as_slice() {
+        [] => entries.for_each(|(j, flow)| add(j, flow)),
+        [block] => {
+            let block = block.row(i);
+            entries.for_each(|(j, flow)| add(j, flow * block.factor(j)));
+        }
+        blocks => entries.for_each(|(j, flow)| {
+            add(j, blocks.iter().fold(flow, |f, block| f * block.row(i).factor(j)));
+        }),
+    }
+}
 
 /// sum of `values[k] * weight(columns[k])`, over four interleaved partial sums: the additions of
 /// one chain wait for each other, four chains do not.

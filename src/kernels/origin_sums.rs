@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::weighted_sum;
+use super::row_sum;
 use crate::ipf::Scaling;
 use crate::matrix::{Csr, Value};
 
@@ -20,20 +20,8 @@ pub fn origin_sums<V: Value>(
     out: &mut [f64],
 ) {
     assert_eq!(out.len(), rows.len(), "one sum per origin");
-    let d = &scaling.destination[..movers.columns()];
     for (i, sum) in rows.zip(out) {
-        let (columns, values) = movers.row(i);
-        let inner = match scaling.blocks.as_slice() {
-            [] => weighted_sum(columns, values, |j| d[j]),
-            [block] => {
-                let block = block.row(i);
-                weighted_sum(columns, values, |j| d[j] * block.factor(j))
-            }
-            blocks => weighted_sum(columns, values, |j| {
-                blocks.iter().fold(d[j], |w, block| w * block.row(i).factor(j))
-            }),
-        };
-        *sum = scaling.origin[i] * inner;
+        *sum = scaling.origin[i] * row_sum(movers, scaling, i);
     }
 }
 

@@ -9,8 +9,8 @@ use super::triplets::Triplets;
 use super::value::{parse_persons, write_shortest};
 use super::{FlowMatrix, FlowRows};
 use crate::geography::Geography;
-use crate::table::{csv_error, csv_header};
-use crate::{Error, Result};
+use crate::table::CsvRecords;
+use crate::{Error, Result, input};
 
 /// Columns that a long table must have; others are ignored.
 const COLUMNS: [&str; 3] = ["origin", "destination", "flow"];
@@ -24,18 +24,7 @@ const COLUMNS: [&str; 3] = ["origin", "destination", "flow"];
 pub fn read(path: &Path, units: Option<&Geography>) -> Result<(FlowMatrix<f64>, Geography)> {
     let units = match units {
         Some(units) => units.clone(),
-        None => {
-            let mut codes = BTreeSet::new();
-            for_each_line(path, |_, [origin, destination, _]| {
-                for code in [origin, destination] {
-                    if !codes.contains(code) {
-                        codes.insert(code.to_owned());
-                    }
-                }
-                Ok(())
-            })?;
-            Geography::from_codes(codes).map_err(|problem| Error::data(path, "", problem))?
-        }
+        None => named_units(path)?,
     };
     let mut entries = Triplets::default();
     for_each_line(path, |line, [origin, destination, flow]| {
@@ -50,21 +39,33 @@ pub fn read(path: &Path, units: Option<&Geography>) -> Result<(FlowMatrix<f64>, 
     Ok((entries.into_flow_matrix(units.len()), units))
 }
 
+/// The units that a file names.
+fn named_units(path: &Path) -> Result<Geography> {
+    let mut codes = BTreeSet::new();
+    for_each_line(path, |_, [origin, destination, _]| {
+        for code in [origin, destination] {
+            if !codes.contains(code) {
+                codes.insert(code.to_owned());
+            }
+        }
+        Ok(())
+    })?;
+    Geography::from_codes(codes).map_err(|problem| Error::data(path, "", problem))
+}
+
 /// Calls `visit` with the line number and the three fields of every record.
 fn for_each_line(path: &Path, mut visit: impl FnMut(u64, [&str; 3]) -> Result<()>) -> Result<()> {
-    let bad = |e| csv_error(path, e);
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_path(path).map_err(bad)?;
-    let names = csv_header(path, &mut reader)?;
+    let map = input::map(path)?;
+    let mut records = CsvRecords::new(path, &map)?;
     let mut positions = [0; 3];
     for (position, wanted) in positions.iter_mut().zip(COLUMNS) {
+        let names = &records.names;
         *position = names.iter().position(|name| name == wanted).ok_or_else(|| {
             let problem = format!("expected a column `{wanted}`, found {}", names.join(", "));
             Error::data(path, ":1", problem)
         })?;
     }
-    let mut record = csv::StringRecord::new();
-    while reader.read_record(&mut record).map_err(bad)? {
-        let line = record.position().map_or(0, csv::Position::line);
+    while let Some((line, record)) = records.next()? {
         visit(line, positions.map(|k| &record[k]))?;
     }
     Ok(())
@@ -91,5 +92,5 @@ pub fn write(file: &mut File, rows: &dyn FlowRows, units: &Geography) -> io::Res
         }
     }
     out.flush()?;
-    out.into_inner().map_err(|e| e.into_error())?.flush()
+    out.into_inner().map_err(csv::IntoInnerError::into_error)?.flush()
 }

@@ -163,10 +163,9 @@ impl<'a> Npy<'a> {
 /// A header (format version 1) that fills a multiple of 64 bytes, so that aligned members hold
 /// aligned elements.
 pub(super) fn header(descr: &str, shape: &[usize]) -> Vec<u8> {
-    let mut dims: String = shape.iter().map(|d| format!("{d},")).collect();
-    if shape.len() > 1 {
-        dims.pop(); // only a single dimension has a comma after it
-    }
+    let dims: Vec<String> = shape.iter().map(ToString::to_string).collect();
+    let comma = if shape.len() == 1 { "," } else { "" };
+    let dims = dims.join(", ") + comma;
     let dict = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({dims}), }}");
     let before = MAGIC.len() + 4;
     let length = (before + dict.len() + 1).next_multiple_of(64) - before;

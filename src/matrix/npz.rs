@@ -6,7 +6,6 @@
 //! are stored until they are checked and narrowed to 32 bits.
 
 use std::borrow::Cow;
-use std::fs::File;
 use std::io::{Cursor, Read};
 use std::ops::Range;
 use std::path::Path;
@@ -18,7 +17,7 @@ use zip::{CompressionMethod, ZipArchive, result::ZipError};
 use super::csr::{chunks_of_rows, split_lengths, split_rows};
 use super::npy::{Element, Elements, Npy};
 use super::{AnyFlowMatrix, Csr, FlowMatrix, Value};
-use crate::{Error, Result};
+use crate::{Error, Result, input};
 
 pub use super::npz_write::{Array, write, write_arrays};
 
@@ -32,10 +31,7 @@ pub use super::npz_write::{Array, write, write_arrays};
 /// square, an index is out of range, row pointers decrease, or a value is negative or not finite.
 /// The message names member and entry (both counted from 0).
 pub fn read(path: &Path) -> Result<AnyFlowMatrix> {
-    let file = File::open(path).map_err(|e| Error::io(path, e))?;
-    // SAFETY: inputs are not changed while the program runs; a program that truncates one under
-    // us can stop us (SIGBUS), as with every mapped file, but corrupts nothing of ours.
-    let map = unsafe { Mmap::map(&file) }.map_err(|e| Error::io(path, e))?;
+    let map = input::map(path)?;
     let mut archive = Archive::new(path, &map)?;
     let by_columns = match archive.text("format.npy")?.as_str() {
         "csr" => false,
@@ -275,10 +271,15 @@ impl Parts<'_> {
         let n = self.n;
         // A search per row tells how many movers it has, so that every row knows its place. In a
         // row out of order the search may miss; the pass below then gives up.
-        let has_stayer: Vec<bool> = (0..n)
-            .into_par_iter()
-            .map(|i| position(indices, self.row(i), i as i64).is_some())
-            .collect();
+        let chunks = chunks_of_rows(&self.ptr);
+        let mut has_stayer = vec![false; n];
+        let parts = split_lengths(&chunks, &mut has_stayer);
+        parts.into_par_iter().zip(&chunks).for_each(|(has_stayer, chunk)| {
+            for (i, has_stayer) in chunk.clone().zip(has_stayer) {
+                *has_stayer = position(indices, self.row(i), i as u32).is_some();
+            }
+            release(self.archive.map, indices.bytes(self.entries(chunk)));
+        });
         let mut row_ptr = vec![0_u64; n + 1];
         for i in 0..n {
             row_ptr[i + 1] = row_ptr[i] + self.row(i).len() as u64 - u64::from(has_stayer[i]);
@@ -287,7 +288,6 @@ impl Parts<'_> {
         // Zeroed memory costs nothing until it is written.
         let mut col_idx = vec![0_u32; row_ptr[n] as usize];
         let mut values = vec![V::zeroed(); row_ptr[n] as usize];
-        let chunks = chunks_of_rows(&self.ptr);
         let parts = split_rows(&chunks, &row_ptr, &mut col_idx, &mut values);
         let stayer_parts = split_lengths(&chunks, &mut stayers);
         let work = parts.into_par_iter().zip(stayer_parts).zip(&chunks);
@@ -299,7 +299,7 @@ impl Parts<'_> {
                 {
                     return false;
                 }
-                let (before, after) = match position(indices, row.clone(), i as i64) {
+                let (before, after) = match position(indices, row.clone(), i as u32) {
                     Some(k) => {
                         *stayer = data.get(k).into();
                         (k, k + 1)
@@ -318,9 +318,8 @@ impl Parts<'_> {
                     }
                 }
             }
-            let entries = self.ptr[chunk.start] as usize..self.ptr[chunk.end] as usize;
-            release(self.archive.map, indices.bytes(entries.clone()));
-            release(self.archive.map, data.bytes(entries));
+            release(self.archive.map, indices.bytes(self.entries(chunk)));
+            release(self.archive.map, data.bytes(self.entries(chunk)));
             true
         });
         all_in_order
@@ -332,6 +331,11 @@ impl Parts<'_> {
         self.ptr[i] as usize..self.ptr[i + 1] as usize
     }
 
+    /// Entries of a run of rows.
+    fn entries(&self, rows: &Range<usize>) -> Range<usize> {
+        self.ptr[rows.start] as usize..self.ptr[rows.end] as usize
+    }
+
     /// Names the first index out of range, or the first value that is no count of persons.
     fn check<I, V>(&self, indices: Elements<I>, data: Elements<V>) -> Result<()>
     where
@@ -341,11 +345,11 @@ impl Parts<'_> {
         let entries = 0..indices.len();
         let bad = entries.clone().into_par_iter().find_first(|&k| {
             let index: i64 = indices.get(k).into();
-            index < 0 || index >= self.n as i64
+            u64::try_from(index).map_or(true, |index| index >= self.n as u64)
         });
         if let Some(k) = bad {
             let (index, n) = (indices.get(k).into(), self.n);
-            let problem = format!("expected an index from 0 to {}, found {index}", n as i64 - 1);
+            let problem = format!("expected 0 <= index < {n}, found {index}");
             return Err(self.archive.entry_error("indices.npy", k, problem));
         }
         match entries.into_par_iter().find_first(|&k| !data.get(k).is_persons()) {
@@ -403,15 +407,16 @@ fn is_increasing<I: Element + Into<i64>>(
         increasing &= index > last;
         last = index;
     }
-    increasing && last < n as i64
+    increasing && last < i64::from(n as u32)
 }
 
 /// Where `wanted` is in a row whose indices increase.
 fn position<I: Element + Into<i64>>(
     indices: Elements<I>,
     row: Range<usize>,
-    wanted: i64,
+    wanted: u32,
 ) -> Option<usize> {
+    let wanted = i64::from(wanted);
     let Range { mut start, end } = row;
     let mut size = end - start;
     while size > 0 {
@@ -429,19 +434,16 @@ fn position<I: Element + Into<i64>>(
 /// Takes pages of the map that are done with off this process, so that a matrix is not in memory
 /// twice: as the file and as what was made of it. The file stays in the system's cache.
 fn release(map: &Mmap, done: &[u8]) {
-    const PAGE: usize = 1 << 16; // the largest page size in use; smaller ones divide it
-    let base = map.as_ptr().addr();
-    let Some(from) = done.as_ptr().addr().checked_sub(base) else { return };
-    let (first, end) = (from.next_multiple_of(PAGE), (from + done.len()) / PAGE * PAGE);
-    if end > map.len() || first >= end {
-        return; // an inflated copy, or less than a page
+    let Some(start) = done.as_ptr().addr().checked_sub(map.as_ptr().addr()) else { return };
+    if start + done.len() > map.len() {
+        return; // an inflated copy elsewhere
     }
     #[cfg(unix)]
     {
         // SAFETY: the map is shared and read-only, so its pages are those of the file; when read
-        // again they are mapped again with the same content.
+        // again, here or by another thread, they are mapped again with the same content.
         let advice = unsafe {
-            map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, first, end - first)
+            map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, start, done.len())
         };
         // It is advice only: memory use is higher without it.
         drop(advice);
@@ -454,7 +456,7 @@ mod tests {
 
     fn elements(numbers: &[i32]) -> Vec<u8> {
         let mut bytes = super::super::npy::header("<i4", &[numbers.len()]);
-        numbers.iter().for_each(|n| bytes.extend(n.to_le_bytes()));
+        bytes.extend(numbers.iter().flat_map(|n| n.to_le_bytes()));
         bytes
     }
 
@@ -463,7 +465,7 @@ mod tests {
         let bytes = elements(&[0, 2, 5, 1, 1, -1]);
         let indices = Npy::parse(&bytes).unwrap().elements::<i32>().unwrap();
         assert_eq!(
-            [0, 1, 2, 5, 6].map(|j| position(indices, 0..3, j)),
+            [0_u32, 1, 2, 5, 6].map(|j| position(indices, 0..3, j)),
             [Some(0), None, Some(1), Some(2), None]
         );
         assert_eq!(position(indices, 3..3, 1), None);

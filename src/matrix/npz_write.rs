@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 
+use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
@@ -67,7 +68,7 @@ pub fn write_arrays(file: &mut File, arrays: &[(&str, Array)]) -> io::Result<()>
 pub fn write(file: &mut File, rows: &dyn FlowRows) -> io::Result<()> {
     let n = rows.units();
     let nnz: u64 = (0..n).map(|i| rows.row_len(i) as u64).sum();
-    if nnz <= i32::MAX as u64 && n <= i32::MAX as usize {
+    if i32::try_from(nnz).is_ok() && i32::try_from(n).is_ok() {
         write_csr(file, rows, nnz, "<i4", |index| (index as i32).to_le_bytes())
     } else {
         write_csr(file, rows, nnz, "<i8", u64::to_le_bytes)
@@ -130,8 +131,21 @@ fn write_members(
     let zip = ZipWriter::new(FailsOnce { inner: buffered, position: 0, failed: false });
     let mut npz = Npz { zip, buffer: Vec::new() };
     write(&mut npz)?;
-    npz.zip.finish()?.inner.into_inner().map_err(io::IntoInnerError::into_error)?;
+    npz.zip
+        .finish()
+        .map_err(io_error)?
+        .inner
+        .into_inner()
+        .map_err(io::IntoInnerError::into_error)?;
     Ok(())
+}
+
+/// What the operating system said, without what the zip writer adds.
+fn io_error(error: ZipError) -> io::Error {
+    match error {
+        ZipError::Io(error) => error,
+        other => other.into(),
+    }
 }
 
 /// Reports the first error of a writer and takes everything after it for granted.
@@ -188,7 +202,7 @@ impl Npz<'_> {
             .compression_method(CompressionMethod::Stored)
             .with_alignment(64) // so that a map of the file has aligned elements
             .large_file((header.len() + size_bytes) as u64 >= ZIP64_BYTES);
-        self.zip.start_file(format!("{name}.npy"), options)?;
+        self.zip.start_file(format!("{name}.npy"), options).map_err(io_error)?;
         self.zip.write_all(&header)
     }
 

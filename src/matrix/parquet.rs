@@ -76,10 +76,14 @@ pub fn read(path: &Path, units: Option<&Geography>) -> Result<(AnyFlowMatrix, Ge
         }
         units => units,
     };
-    let n = match units {
-        Some(units) => Some(units.len()),
-        None => declared_units(path, &file)?,
-    };
+    let declared = if has_codes { None } else { declared_units(path, &file)? };
+    if let (Some(units), Some(n)) = (units, declared)
+        && units.len() != n
+    {
+        let problem = format!("expected {} as in the units table, found {n}", units.len());
+        return Err(Error::data(path, format!(": metadata {UNITS_KEY}"), problem));
+    }
+    let n = units.map(Geography::len).or(declared);
     let columns = Columns { file: &file, origin, destination, flow, units, n };
     let (matrix, n) = match file.kind(flow) {
         Kind::Float => columns.matrix().map(|(m, n)| (AnyFlowMatrix::F32(m), n)),
@@ -123,13 +127,11 @@ fn named_units(path: &Path, file: &ParquetFile, columns: [usize; 2]) -> Result<G
 /// The number of units that a file of indices was written with.
 fn declared_units(path: &Path, file: &ParquetFile) -> Result<Option<usize>> {
     let Some(text) = file.metadata(UNITS_KEY) else { return Ok(None) };
-    match text.parse::<u32>() {
-        Ok(n) => Ok(Some(n as usize)),
-        Err(_) => {
-            let problem = format!("expected a number of units, found `{text}`");
-            Err(Error::data(path, format!(": metadata {UNITS_KEY}"), problem))
-        }
-    }
+    let n: u32 = text.parse().map_err(|_| {
+        let problem = format!("expected a number of units, found `{text}`");
+        Error::data(path, format!(": metadata {UNITS_KEY}"), problem)
+    })?;
+    Ok(Some(n as usize))
 }
 
 /// The three columns of a long table, their types checked.
@@ -189,7 +191,7 @@ impl Columns<'_> {
         let index = |row: usize, index: Option<u32>, found: i128| match index {
             Some(index) if (index as usize) < n => Ok(index),
             _ => {
-                let problem = format!("expected an index below {n}, found {found}");
+                let problem = format!("expected 0 <= index < {n}, found {found}");
                 Err(self.file.error(row, column, problem))
             }
         };
@@ -308,7 +310,9 @@ fn write_groups(
         .set_created_by(concat!("flowrake version ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_key_value_metadata(Some(pairs))
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
-        .set_statistics_enabled(EnabledStatistics::Chunk)
+        // Readers skip row groups by their origins; every group has all destinations.
+        .set_statistics_enabled(EnabledStatistics::None)
+        .set_column_statistics_enabled(ColumnPath::from("origin"), EnabledStatistics::Chunk)
         .set_dictionary_page_size_limit(DICTIONARY_BYTES)
         // Harmonized flows hardly repeat.
         .set_column_dictionary_enabled(ColumnPath::from("flow"), false)

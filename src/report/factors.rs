@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::Result;
-use crate::geography::Geography;
+use crate::geography::{Geography, Geoid};
 use crate::ipf::Scaling;
 use crate::matrix::npz::{Array, write_arrays};
 use crate::output::write_atomically;
@@ -21,7 +21,7 @@ use crate::output::write_atomically;
 /// # Errors
 /// When the file cannot be written.
 pub fn write_factors(path: &Path, scaling: &Scaling, geography: &Geography) -> Result<()> {
-    let codes: Vec<&str> = geography.geoids().iter().map(|g| g.as_str()).collect();
+    let codes: Vec<&str> = geography.geoids().iter().map(Geoid::as_str).collect();
     let codes = codes.join("\n");
     let mut names = Vec::new();
     for k in 0..scaling.blocks.len() {

@@ -8,12 +8,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::Path;
 
 use super::Region;
 use super::random::{Purpose, Stream};
 use crate::geography::{Level, Partition};
 use crate::matrix::{FlowRows, file};
+use crate::output::write_atomically;
 use crate::{Error, Result};
 
 /// End year t of the generated matrix.
@@ -37,16 +39,14 @@ const PLAN: &str = include_str!("plan.toml");
 /// If the folder or a file cannot be written.
 pub fn write(region: &Region, folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
-    let attributes = [("year".to_owned(), YEAR.to_string())];
     for (name, matrix) in [("truth.npz", &region.truth), ("seed.npz", &region.seed)] {
-        file::write(&folder.join(name), matrix, &region.geography, &attributes)?;
+        file::write(&folder.join(name), matrix, &region.geography, &[])?;
     }
     let mut files = targets(region)?;
     files.push(("units.csv", units(region)));
     files.push(("plan.toml", PLAN.replace("{year}", &YEAR.to_string())));
     for (name, text) in files {
-        let path = folder.join(name);
-        std::fs::write(&path, text).map_err(|e| Error::io(&path, e))?;
+        write_atomically(&folder.join(name), |file| file.write_all(text.as_bytes()))?;
     }
     Ok(())
 }

@@ -1,0 +1,19 @@
+//! Input files, memory-mapped.
+
+use std::fs::File;
+use std::path::Path;
+
+use memmap2::Mmap;
+
+use crate::{Error, Result};
+
+/// Maps a file into memory.
+pub(crate) fn map(path: &Path) -> Result<Mmap> {
+    let file = File::open(path).map_err(|e| Error::io(path, e))?;
+    if file.metadata().map_err(|e| Error::io(path, e))?.is_dir() {
+        return Err(Error::io(path, std::io::ErrorKind::IsADirectory.into()));
+    }
+    // SAFETY: inputs are not changed while the program runs; a program that truncates one under
+    // us can stop us (SIGBUS), as with every mapped file, but corrupts nothing of ours.
+    unsafe { Mmap::map(&file) }.map_err(|e| Error::io(path, e))
+}

@@ -1,0 +1,394 @@
+//! Matrix files through the binary: exchange with scipy and pyarrow, and what is said of bad input.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use assert_cmd::cargo::cargo_bin;
+use flowrake::geography::{Geography, Geoid};
+use flowrake::matrix::npz::{Array, write_arrays};
+use flowrake::matrix::{AnyFlowMatrix, FlowMatrix, file};
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+/// A Python with numpy, scipy and pyarrow.
+fn python() -> PathBuf {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python");
+    match std::env::var_os("FLOWRAKE_PYTHON") {
+        Some(python) => python.into(),
+        None if own.exists() => own,
+        None => panic!(
+            "expected a Python with numpy, scipy and pyarrow in {} or $FLOWRAKE_PYTHON, found \
+             none; run ./test, which makes one",
+            own.display()
+        ),
+    }
+}
+
+/// Runs one test of `interop.py`.
+fn interop(test: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop.py");
+    let output = Command::new(python())
+        .arg(script)
+        .arg(test)
+        .arg(cargo_bin("flowrake"))
+        .arg(folder.path())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn scipy_files() {
+    interop("scipy_files");
+}
+
+#[test]
+fn scipy_matrix_market() {
+    interop("scipy_matrix_market");
+}
+
+#[test]
+fn pyarrow_reads_our_parquet() {
+    interop("parquet_written");
+}
+
+#[test]
+fn pyarrow_writes_our_parquet() {
+    interop("parquet_read");
+}
+
+#[test]
+fn wrong_parquet_tables_name_row_and_column() {
+    interop("parquet_refused");
+}
+
+#[test]
+fn units_beside_indices() {
+    interop("units_beside_indices");
+}
+
+#[test]
+fn units_tables() {
+    interop("units_tables");
+}
+
+/// Runs `flowrake convert` in a folder.
+fn convert(folder: &TempDir, args: &[&str]) -> Output {
+    Command::new(cargo_bin("flowrake"))
+        .current_dir(folder.path())
+        .arg("convert")
+        .args(args)
+        .output()
+        .unwrap()
+}
+
+/// Runs a conversion that must fail with exit code 2, one line on stderr and no new file; returns
+/// the message.
+#[track_caller]
+fn refused(folder: &TempDir, args: &[&str]) -> String {
+    let before = names(folder.path());
+    let output = convert(folder, args);
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert_eq!(output.stdout, b"");
+    assert_eq!(names(folder.path()), before);
+    let line = message.strip_suffix('\n').unwrap();
+    assert!(!line.contains('\n'), "{message}");
+    line.strip_prefix("flowrake: error: ").unwrap().to_owned()
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<String> =
+        entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// A 3 x 3 CSR matrix as scipy writes it, of which a test breaks one member.
+struct Npz<'a> {
+    format: Array<'a>,
+    shape: Array<'a>,
+    indptr: Array<'a>,
+    indices: Array<'a>,
+    data: Array<'a>,
+}
+
+const SOUND: Npz = Npz {
+    format: Array::Text("csr"),
+    shape: Array::I64(&[3, 3]),
+    indptr: Array::I64(&[0, 2, 2, 4]),
+    indices: Array::I64(&[0, 2, 1, 2]),
+    data: Array::F64(&[5.0, 1.0, 2.0, 0.5]),
+};
+
+impl Npz<'_> {
+    fn write(&self, path: &Path) {
+        let arrays = [
+            ("indices", self.indices),
+            ("indptr", self.indptr),
+            ("format", self.format),
+            ("shape", self.shape),
+            ("data", self.data),
+        ];
+        write_arrays(&mut fs::File::create(path).unwrap(), &arrays).unwrap();
+    }
+
+    #[track_caller]
+    fn refused(&self) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        self.write(&folder.path().join("m.npz"));
+        refused(&folder, &["m.npz", "out.csv"])
+    }
+}
+
+#[test]
+fn a_sound_npz_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    SOUND.write(&folder.path().join("m.npz"));
+    let output = convert(&folder, &["m.npz", "out.csv"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(
+        fs::read_to_string(folder.path().join("out.csv")).unwrap(),
+        "origin,destination,flow\n0,0,5\n0,2,1\n2,1,2\n2,2,0.5\n"
+    );
+}
+
+#[test]
+fn broken_npz_members_are_named() {
+    let index = |indices| Npz { indices: Array::I64(indices), ..SOUND }.refused();
+    let data = |data| Npz { data, ..SOUND }.refused();
+    let indptr = |indptr| Npz { indptr: Array::I64(indptr), ..SOUND }.refused();
+    let shape = |shape| Npz { shape: Array::I64(shape), ..SOUND }.refused();
+    for (found, message) in [
+        (index(&[0, 2, 1, 3]), "member indices.npy: entry 3: expected 0 <= index < 3, found 3"),
+        (index(&[0, 2, -1, 2]), "member indices.npy: entry 2: expected 0 <= index < 3, found -1"),
+        (index(&[0, 2, 1]), "member data.npy: expected 3 entries as in indices.npy, found 4"),
+        (
+            Npz { indices: Array::U32(&[0, 2, 1, 2]), ..SOUND }.refused(),
+            "member indices.npy: expected int32 or int64, found uint32",
+        ),
+        (
+            data(Array::F64(&[5.0, -1.0, 2.0, 1.0])),
+            "member data.npy: entry 1: expected persons >= 0, found -1",
+        ),
+        (
+            data(Array::F64(&[5.0, 1.0, f64::NAN, 1.0])),
+            "member data.npy: entry 2: expected persons >= 0, found NaN",
+        ),
+        (
+            data(Array::F64(&[5.0, 1.0, 2.0, f64::INFINITY])),
+            "member data.npy: entry 3: expected persons >= 0, found inf",
+        ),
+        (
+            data(Array::I64(&[5, 1, 2, 1])),
+            "member data.npy: expected float32 or float64, found int64; save \
+             matrix.astype('float64')",
+        ),
+        (indptr(&[0, 2, 1, 4]), "member indptr.npy: entry 2: expected at least 2, found 1"),
+        (indptr(&[1, 2, 2, 4]), "member indptr.npy: entry 0: expected 0, found 1"),
+        (
+            indptr(&[0, 2, 2, 3]),
+            "member indptr.npy: expected the last entry to be 4, the entries of indices.npy, \
+             found 3",
+        ),
+        (
+            indptr(&[0, 2, 2, 1 << 60]),
+            "member indptr.npy: expected the last entry to be 4, the entries of indices.npy, \
+             found 1152921504606846976",
+        ),
+        (indptr(&[0, 2, 4]), "member indptr.npy: expected 4 entries for 3 rows, found 3"),
+        (shape(&[3, 4]), "member shape.npy: expected a square matrix, found 3 x 4"),
+        (shape(&[3]), "member shape.npy: expected two dimensions, found 1"),
+        (shape(&[-3, -3]), "member shape.npy: expected fewer than 2^32 units, found -3"),
+        (
+            Npz { format: Array::Text("coo"), ..SOUND }.refused(),
+            "member format.npy: expected a csr or csc matrix, found coo; save it with \
+             scipy.sparse.save_npz(path, matrix.tocsr())",
+        ),
+        (
+            Npz { format: Array::F64(&[1.0]), ..SOUND }.refused(),
+            "member format.npy: expected a text, found <f8 of shape [1]",
+        ),
+    ] {
+        assert_eq!(found, format!("m.npz: {message}"));
+    }
+}
+
+#[test]
+fn truncated_and_foreign_files_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let matrix = FlowMatrix::from_triplets(3, &[(0, 1, 2.0), (2, 2, 1.0)]);
+    let units = Geography::numbered(3);
+    let path = |name: &str| folder.path().join(name);
+    for format in ["npz", "parquet", "mtx"] {
+        let name = format!("whole.{format}");
+        file::write(&path(&name), &matrix, &units, &[]).unwrap();
+        let whole = fs::read(path(&name)).unwrap();
+        let cut_name = format!("cut.{format}");
+        for length in [0, 1, 10, whole.len() / 4, whole.len() / 2, whole.len() - 3] {
+            fs::write(path(&cut_name), &whole[..length]).unwrap();
+            let message = refused(&folder, &[&cut_name, "out.csv"]);
+            assert!(message.starts_with(&cut_name) && message.contains("expected"), "{message}");
+        }
+    }
+    let message = refused(&folder, &["whole.mtx", "out.txt"]);
+    assert_eq!(
+        message,
+        "out.txt: expected a matrix file ending in .npz, .parquet, .mtx or .csv, found `txt`"
+    );
+    fs::write(path("text.npz"), "origin,destination,flow\n").unwrap();
+    let message = refused(&folder, &["text.npz", "out.csv"]);
+    assert!(message.starts_with("text.npz: expected an .npz (zip) file, found "), "{message}");
+    let mut file = fs::File::create(path("other.npz")).unwrap();
+    write_arrays(&mut file, &[("factors", Array::F64(&[1.0]))]).unwrap();
+    assert_eq!(
+        refused(&folder, &["other.npz", "out.csv"]),
+        "other.npz: expected a member format.npy (a matrix saved by scipy.sparse.save_npz), found \
+         factors.npy"
+    );
+    assert!(refused(&folder, &["none.npz", "out.csv"]).starts_with("none.npz: No such file"));
+    let message = refused(&folder, &["whole.npz", "no/out.csv"]);
+    assert!(message.starts_with("no/out.csv: No such file"), "{message}");
+    fs::create_dir(path("folder.csv")).unwrap();
+    assert_eq!(
+        refused(&folder, &["whole.npz", "folder.csv"]),
+        "folder.csv: expected a file to write, found a folder or a device"
+    );
+}
+
+#[test]
+fn long_tables_name_line_and_column() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("units.csv"), "geoid\n01001\n13121\n").unwrap();
+    for (rows, message) in [
+        (
+            "01001,13121,1\n\n13121,1001,2\n",
+            "m.csv:4: column destination: unknown unit `1001`; did it lose its leading zero? \
+             expected `01001`",
+        ),
+        (
+            "36061,01001,1\n",
+            "m.csv:2: column origin: expected a unit of the units table, found `36061`",
+        ),
+        ("01001,01001,-1\n", "m.csv:2: column flow: expected persons >= 0, found `-1`"),
+        ("01001,01001,NaN\n", "m.csv:2: column flow: expected persons >= 0, found `NaN`"),
+        ("01001,01001,inf\n", "m.csv:2: column flow: expected persons >= 0, found `inf`"),
+        ("01001,01001,many\n", "m.csv:2: column flow: expected a number, found `many`"),
+        ("01001,01001\n", "m.csv:2: expected 3 fields, found 2"),
+    ] {
+        fs::write(folder.path().join("m.csv"), format!("origin,destination,flow\n{rows}")).unwrap();
+        assert_eq!(refused(&folder, &["m.csv", "out.npz", "--units", "units.csv"]), message);
+    }
+    fs::write(folder.path().join("m.csv"), "from,to,flow\n").unwrap();
+    assert_eq!(
+        refused(&folder, &["m.csv", "out.npz"]),
+        "m.csv:1: expected a column `origin`, found from, to, flow"
+    );
+    fs::write(folder.path().join("m.csv"), "origin,destination,flow\n1001,13121,1\n").unwrap();
+    assert_eq!(
+        refused(&folder, &["m.csv", "out.npz"]),
+        "m.csv: expected codes of one length, found `1001` beside codes of 5 digits; if its \
+         leading zero was lost, write `01001`"
+    );
+}
+
+#[test]
+fn sizes_must_agree_with_the_units_table() {
+    let folder = tempfile::tempdir().unwrap();
+    SOUND.write(&folder.path().join("m.npz"));
+    assert!(convert(&folder, &["m.npz", "m.mtx"]).status.success());
+    assert!(convert(&folder, &["m.npz", "m.parquet"]).status.success());
+    fs::write(folder.path().join("units.csv"), "geoid\n01\n02\n").unwrap();
+    for (name, message) in [
+        ("m.npz", "m.npz: expected 2 x 2 as in the units table, found 3 x 3"),
+        ("m.mtx", "m.mtx: expected 2 x 2 as in the units table, found 3 x 3"),
+        (
+            "m.parquet",
+            "m.parquet: metadata flowrake.units: expected 2 as in the units table, found 3",
+        ),
+    ] {
+        assert_eq!(refused(&folder, &[name, "out.csv", "--units", "units.csv"]), message);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_full_disk_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let entries: Vec<(u32, u32, f64)> =
+        (0..300 * 300).map(|k| (k / 300, k % 300, 1.0 / f64::from(k + 1))).collect();
+    let matrix = FlowMatrix::from_triplets(300, &entries);
+    file::write(&folder.path().join("m.npz"), &matrix, &Geography::numbered(300), &[]).unwrap();
+    let code = |i: u32| Geoid::new(format!("{i:05}"));
+    let units = Geography::new((0..300).map(code).collect()).unwrap();
+    file::write(&folder.path().join("coded.parquet"), &matrix, &units, &[]).unwrap();
+    for (input, output) in [
+        ("m.npz", "out.npz"),
+        ("m.npz", "out.parquet"),
+        ("m.npz", "out.mtx"),
+        ("m.npz", "out.csv"),
+        ("coded.parquet", "out.npz"),
+    ] {
+        for older in [None, Some("older content")] {
+            let path = folder.path().join(output);
+            if let Some(text) = older {
+                fs::write(&path, text).unwrap();
+            }
+            let before = names(folder.path());
+            // A limit on the size of files stands in for the full disk.
+            let done = Command::new("sh")
+                .current_dir(folder.path())
+                .args(["-c", "trap '' XFSZ; ulimit -f 8; exec \"$@\"", "sh"])
+                .arg(cargo_bin("flowrake"))
+                .args(["convert", input, output])
+                .output()
+                .unwrap();
+            let message = String::from_utf8(done.stderr).unwrap();
+            assert_eq!(done.status.code(), Some(2), "{message}");
+            assert_eq!(
+                message,
+                format!("flowrake: error: {output}: File too large (os error 27)\n")
+            );
+            assert_eq!(names(folder.path()), before);
+            if let Some(text) = older {
+                assert_eq!(fs::read_to_string(&path).unwrap(), text);
+                fs::remove_file(path).unwrap();
+            }
+        }
+    }
+}
+
+/// A matrix of up to 12 units with flows of all magnitudes, in the order of no file.
+fn flow_matrix() -> impl Strategy<Value = FlowMatrix<f64>> {
+    (1_u32..12).prop_flat_map(|n| {
+        let flow = prop_oneof![Just(0.0), 0.0..1e6, any::<f64>().prop_map(f64::abs)]
+            .prop_filter("persons, also when summed", |v| *v < 1e300);
+        proptest::collection::vec((0..n, 0..n, flow), 0..60)
+            .prop_map(move |entries| FlowMatrix::from_triplets(n as usize, &entries))
+    })
+}
+
+proptest! {
+    #[test]
+    fn round_trips_are_the_identity(matrix in flow_matrix(), extension in "npz|parquet|mtx|csv") {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(format!("m.{extension}"));
+        let codes = (0..matrix.units()).map(|i| Geoid::new(format!("{:05}", i * 7919 % 100_000)));
+        let named = Geography::new(codes.collect()).unwrap();
+        for units in [named, Geography::numbered(matrix.units())] {
+            file::write(&path, &matrix, &units, &[]).unwrap();
+            let (found, found_units) = file::read(&path, Some(&units)).unwrap();
+            prop_assert_eq!(&found, &AnyFlowMatrix::F64(matrix.clone()));
+            prop_assert_eq!(found_units.geoids(), units.geoids());
+        }
+        if extension != "csv" {
+            // The number of units survives without a units table, too.
+            let (found, found_units) = file::read(&path, None).unwrap();
+            prop_assert_eq!(found, AnyFlowMatrix::F64(matrix));
+            prop_assert!(found_units.is_numbered());
+        }
+    }
+}
