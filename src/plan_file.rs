@@ -328,7 +328,14 @@ fn unknown_code(code: &str, partition: &Partition, index: &HashMap<&str, usize>)
 fn toml_error(path: &Path, text: &str, error: &toml::de::Error) -> Error {
     let start = error.span().map_or(0, |span| span.start);
     let line = text[..start.min(text.len())].matches('\n').count() + 1;
-    let message = error.message();
+    let message = error.message().trim().replace('\n', ", ");
+    // Errors of the TOML syntax do not say what they are about.
+    let text = text.lines().nth(line - 1).unwrap_or_default().trim();
+    let message = match text {
+        "" => message,
+        _ if message.contains('`') => message,
+        text => format!("{message}, found `{text}`"),
+    };
     // serde quotes the unknown word first, then every word it expected.
     let mut quoted = message.split('`').skip(1).step_by(2);
     let suggestion = if message.starts_with("unknown ") {
