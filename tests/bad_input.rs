@@ -101,7 +101,7 @@ fn refused(what: &str, changes: Vec<Change<'_>>, expected: &[&str]) {
     let mut args = ARGS;
     for change in changes {
         match change {
-            Edit(name, from, to) => folder.edit(name, from, &to),
+            Edit(name, from, to) => folder.edit(name, from, to),
             File(name, bytes) => folder.write(name, bytes),
             Remove(name) => fs::remove_file(folder.path(name)).unwrap(),
             Args(other) => args = other,
@@ -228,17 +228,25 @@ fn plans() {
         plan("level = \"state\"", "level = \"state\"\nentries = \"stayer\""),
         &["plan.toml:10: unknown variant `stayer`", "did you mean `stayers`?"],
     );
-    refused("no TOML", plan("year = 2011", "year 2011"), &["plan.toml:4: ", "expected"]);
-    refused("unclosed text", plan("level = \"state\"", "level = \"state"), &["plan.toml:9: "]);
+    refused(
+        "no TOML",
+        plan("year = 2011", "year 2011"),
+        &["plan.toml:4: ", "expected", "in `year 2011`"],
+    );
+    refused(
+        "unclosed text",
+        plan("level = \"state\"", "level = \"state"),
+        &["plan.toml:9: ", "in `level = \"state`"],
+    );
     refused(
         "key twice",
         plan("year = 2011", "year = 2011\nyear = 2012"),
-        &["plan.toml:5: ", "year"],
+        &["plan.toml:5: duplicate key, in `year = 2012`"],
     );
     refused(
         "text for a number",
         plan("tolerance = 1e-9", "tolerance = \"1e-9\""),
-        &["plan.toml:14: ", "expected", "1e-9"],
+        &["plan.toml:14: invalid type: string \"1e-9\", expected a number, in `tolerance"],
     );
     refused("no margin", plan("margin = \"block\"\n", ""), &["plan.toml:7: ", "`margin`"]);
     refused("no seed", plan("[seed]\nmatrix", "[[repeat]]\nmatrix"), &["plan.toml:"]);
@@ -261,7 +269,7 @@ fn plans() {
     refused(
         "negative iterations",
         plan("max_iterations = 500", "max_iterations = -3"),
-        &["plan.toml:13: ", "-3"],
+        &["plan.toml:13: ", "`-3`, expected a whole number >= 0"],
     );
     refused(
         "ratio limit",
@@ -311,7 +319,11 @@ fn empty_plans() {
         &["plan.toml: ", "expected at least one", "[[repeat.step]]"],
     );
     refused("no text", vec![File("plan.toml", vec![])], &["plan.toml:1: ", "`seed`"]);
-    refused("other bytes", vec![File("plan.toml", vec![0xff, 0xfe, 0])], &["plan.toml: ", "UTF-8"]);
+    refused(
+        "other bytes",
+        vec![File("plan.toml", vec![0xff, 0xfe, 0])],
+        &["plan.toml: expected UTF-8 text, found other bytes"],
+    );
 }
 
 #[test]
@@ -320,7 +332,9 @@ fn units() {
     refused(
         "twice",
         units("36061000201", "36061000100"),
-        &["units.csv:5: column geoid: code `36061000100` is also unit 2"],
+        &[
+            "units.csv:5: column geoid: expected each code once, found `36061000100` again, which is unit 2 (from 0)",
+        ],
     );
     refused(
         "lost zero",
@@ -669,11 +683,11 @@ fn targets() {
 #[test]
 fn a_block_margin_of_too_many_cells() {
     // 11,600 units paired with each other are 134.6 million cells.
-    let codes: String = (0..11_600).map(|k| format!("c{k}\n")).collect();
+    let codes: Vec<String> = (0..11_600).map(|k| format!("c{k}")).collect();
     refused(
         "pairs of units",
         vec![
-            File("units.csv", format!("geoid\n{codes}").into()),
+            File("units.csv", format!("geoid\n{}\n", codes.join("\n")).into()),
             File("seed.csv", b"origin,destination,flow\nc1,c2,3\n".into()),
             Edit("plan.toml", "level = \"state\"", "level = \"geoid\""),
         ],
@@ -739,6 +753,11 @@ fn outputs() {
         "history is the matrix",
         early("--out out.csv --history out.csv"),
         &["out.csv: ", "twice"],
+    );
+    refused(
+        "history is the manifest",
+        early("--out out.csv --history out.csv.manifest.json"),
+        &["out.csv.manifest.json: is named twice as an output"],
     );
     refused(
         "factors are the matrix",
