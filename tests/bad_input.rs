@@ -673,6 +673,11 @@ fn targets() {
         ],
     );
     refused(
+        "more than numbers hold",
+        vec![File("arrivals.csv", b"geoid,target\n01001,1e308\n01003,1e308\n".into())],
+        &["plan.toml: [[repeat]] number 1, step number 1: constraint `arrivals`", "finite sum"],
+    );
+    refused(
         "spreadsheet's number",
         edit("36061,", "36061.0,"),
         &["arrivals.csv:4: column geoid: ", "found `36061.0`"],

@@ -31,7 +31,7 @@ struct Case {
 }
 
 /// From the Wikipedia article "Iterative proportional fitting" (the 4 x 4 example) and the tests
-/// of virgesmith/humanleague 2.4.5 (tests/test_all.py, `test_IPF`: a 2 x 2 unit seed).
+/// of virgesmith/humanleague 2.4.5 (`tests/test_all.py`, `test_IPF`: a 2 x 2 unit seed).
 const EMBEDDED: &str = r#"[
 {"name": "Wikipedia 4 x 4",
  "seed": [[40, 30, 20, 10], [35, 50, 100, 75], [30, 80, 70, 120], [20, 30, 40, 50]],
@@ -90,7 +90,9 @@ impl Case {
                 (Some(fitted), None) => dense(fitted).flows,
                 (None, Some(probabilities)) => {
                     let total: f64 = result.iter().sum();
-                    result.iter_mut().for_each(|flow| *flow /= total);
+                    for flow in &mut result {
+                        *flow /= total;
+                    }
                     dense(probabilities).flows
                 }
                 _ => panic!("{what}: expected one fitted table"),
@@ -150,7 +152,7 @@ fn published_tables() {
 fn totals_ten_times_apart_are_reported() {
     let mut cases: Vec<Case> = serde_json::from_str(EMBEDDED).unwrap();
     let case = &mut cases[0];
-    case.targets[0].iter_mut().for_each(|target| *target /= 10.0);
+    case.targets[0] = case.targets[0].iter().map(|target| target / 10.0).collect();
     let seed = dense(&case.seed).sparse();
     for solver in SOLVERS {
         let solution = solve(&seed, &case.problem(0.01), solver).unwrap();
