@@ -178,35 +178,41 @@ impl SharedEntries {
 
         let (from, to) = (group.constraints[left].margin(), group.constraints[right].margin());
         let matrix = cpu.matrix();
-        let mut edges: Vec<(u32, u32)> = Vec::new();
-        let mut last = (u32::MAX, u32::MAX);
-        let mut add = |i: usize, j: usize, shared: bool| {
-            let edge = (from.cell(i, j) as u32, if shared { to.cell(i, j) as u32 } else { slack });
-            if edge != last {
-                last = edge;
-                edges.push(edge);
-            }
-        };
-        for i in 0..matrix.units() {
-            if from.entries.movers() {
-                let (columns, values) = matrix.movers().row(i);
-                for (&j, &value) in columns.iter().zip(values) {
-                    let j = j as usize;
-                    if value.into() * start.mover(i, j) > 0.0 {
-                        add(i, j, to.entries.movers());
+        let for_each = |edge: &mut dyn FnMut(usize, u32)| {
+            for i in 0..matrix.units() {
+                let shared = |j, counts: bool| if counts { to.cell(i, j) as u32 } else { slack };
+                if from.entries.movers() {
+                    let (columns, values) = matrix.movers().row(i);
+                    for (&j, &value) in columns.iter().zip(values) {
+                        let j = j as usize;
+                        if value.into() * start.mover(i, j) > 0.0 {
+                            edge(from.cell(i, j), shared(j, to.entries.movers()));
+                        }
                     }
                 }
+                if from.entries.stayers() && matrix.stayers()[i] * start.stayers[i] > 0.0 {
+                    edge(from.cell(i, i), shared(i, to.entries.stayers()));
+                }
             }
-            if from.entries.stayers() && matrix.stayers()[i] * start.stayers[i] > 0.0 {
-                add(i, i, to.entries.stayers());
-            }
+        };
+        // Sorted by left cell by counting; the matrix may have as many entries as edges.
+        let mut next = vec![0_usize; graph.left.len() + 1];
+        for_each(&mut |from, _| next[from + 1] += 1);
+        for cell in 0..graph.left.len() {
+            next[cell + 1] += next[cell];
         }
-        edges.sort_unstable();
-        edges.dedup();
-        let mut edges = edges.into_iter().peekable();
-        for cell in 0..graph.left.len() as u32 {
-            while let Some((_, to)) = edges.next_if(|e| e.0 == cell) {
-                graph.col_idx.push(to);
+        let starts = next.clone();
+        let mut all = vec![0_u32; next[graph.left.len()]];
+        for_each(&mut |from, to| {
+            all[next[from]] = to;
+            next[from] += 1;
+        });
+        let mut seen_from = vec![u32::MAX; graph.right.len()];
+        for (cell, range) in (0_u32..).zip(starts.windows(2)) {
+            for &to in &all[range[0]..range[1]] {
+                if std::mem::replace(&mut seen_from[to as usize], cell) != cell {
+                    graph.col_idx.push(to);
+                }
             }
             graph.row_ptr.push(graph.col_idx.len() as u64);
         }

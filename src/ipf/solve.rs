@@ -200,7 +200,9 @@ impl<'a, V: Value> Run<'a, V> {
         self.history.extend(outcome.history);
         self.group_stop = Some(outcome.stop);
         self.infeasible.extend(explain::differing_totals(group));
-        if outcome.stop != GroupStop::Settled {
+        // Whatever stopped it, a group whose margins hold up to rounding needs no explanation.
+        let met = group.tolerance + RECHECK_ROUNDING;
+        if outcome.stop != GroupStop::Settled && group.unsettled(cpu, scaling) > met {
             self.infeasible.extend(explain::guilty_sets(cpu, group, &start));
         }
     }

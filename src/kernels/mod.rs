@@ -46,39 +46,50 @@ fn row_sum<V: Value>(movers: &Csr<V>, scaling: &Scaling, i: usize) -> f64 {
 fn add_row<V: Value>(movers: &Csr<V>, scaling: &Scaling, i: usize, origin: f64, out: &mut [f64]) {
     let (columns, values) = movers.row(i);
     assert_eq!(out.len(), movers.columns(), "one sum per destination");
-    let entries = columns.iter().zip(values).map(|(&j, &v)| (j as usize, origin * v.into()));
-    let mut add = |j: usize, flow: f64| {
-        // SAFETY: columns of a Csr are below its number of columns, which is the length of out.
-        unsafe { *out.get_unchecked_mut(j) += flow }
-    };
     match scaling.blocks.as_slice() {
-        [] => entries.for_each(|(j, flow)| add(j, flow)),
+        [] => scatter(columns, values, out, |_, v| origin * v),
         [block] => {
             let block = block.row(i);
-            entries.for_each(|(j, flow)| add(j, flow * block.factor(j)));
+            scatter(columns, values, out, |j, v| origin * v * block.factor(j));
         }
-        blocks => entries.for_each(|(j, flow)| {
-            add(j, blocks.iter().fold(flow, |f, block| f * block.row(i).factor(j)));
+        blocks => scatter(columns, values, out, |j, v| {
+            blocks.iter().fold(origin * v, |f, block| f * block.row(i).factor(j))
         }),
     }
 }
 
-/// sum of `values[k] * weight(columns[k])`, over four interleaved partial sums: the additions of
-/// one chain wait for each other, four chains do not.
+/// `out[columns[k]] += flow(columns[k], values[k])`.
+#[inline]
+fn scatter<V: Value>(
+    columns: &[u32],
+    values: &[V],
+    out: &mut [f64],
+    flow: impl Fn(usize, f64) -> f64,
+) {
+    for (&j, &v) in columns.iter().zip(values) {
+        let j = j as usize;
+        // SAFETY: columns of a Csr are below its number of columns, which callers have checked to
+        // be the length of `out`.
+        unsafe { *out.get_unchecked_mut(j) += flow(j, v.into()) };
+    }
+}
+
+/// sum of `values[k] * weight(columns[k])`, over eight interleaved partial sums: the additions of
+/// one chain wait for each other, eight chains do not.
 #[inline]
 fn weighted_sum<V: Value>(columns: &[u32], values: &[V], weight: impl Fn(usize) -> f64) -> f64 {
-    let mut sums = [0.0_f64; 4];
-    let (quads, values_quads) = (columns.chunks_exact(4), values.chunks_exact(4));
-    let (rest, values_rest) = (quads.remainder(), values_quads.remainder());
-    for (c, v) in quads.zip(values_quads) {
-        for lane in 0..4 {
+    let mut sums = [0.0_f64; 8];
+    let (columns, last_columns) = columns.as_chunks::<8>();
+    let (values, last_values) = values.as_chunks::<8>();
+    for (c, v) in columns.iter().zip(values) {
+        for lane in 0..8 {
             sums[lane] += v[lane].into() * weight(c[lane] as usize);
         }
     }
-    for (lane, (&c, &v)) in rest.iter().zip(values_rest).enumerate() {
+    for (lane, (&c, &v)) in last_columns.iter().zip(last_values).enumerate() {
         sums[lane] += v.into() * weight(c as usize);
     }
-    (sums[0] + sums[1]) + (sums[2] + sums[3])
+    ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]))
 }
 
 #[cfg(test)]
