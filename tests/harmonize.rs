@@ -6,7 +6,7 @@ mod cli;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use cli::{Folder, assert_persons, assert_same_flows, sum};
 use serde_json::Value;
@@ -654,6 +654,41 @@ fn the_demo_writes_everything_and_compares_with_the_truth() {
     // The command that the help names gives the same matrix.
     folder.flowrake("harmonize new/demo/input/plan.toml --out again.npz").expect(0);
     assert!(folder.read("again.npz") == read("harmonized.npz"));
+}
+
+/// `flowrake demo | head -0`: nobody reads on, which is no error.
+#[cfg(unix)]
+#[test]
+fn a_reader_may_stop_reading() {
+    let folder = Folder::new(&[]);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_flowrake"))
+        .current_dir(folder.path(""))
+        .args(["demo", "--out", "demo"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), message.as_str()), (Some(0), ""));
+}
+
+/// A report that could not be printed is an error, not a panic.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_report_that_cannot_be_printed_is_an_error() {
+    let folder = Folder::sample("toy");
+    let output = Command::new(env!("CARGO_BIN_EXE_flowrake"))
+        .current_dir(folder.path(""))
+        .args(["harmonize", "plan.toml", "--json"])
+        .stdout(fs::OpenOptions::new().write(true).open("/dev/full").unwrap())
+        .output()
+        .unwrap();
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert!(message.starts_with("flowrake: error: standard output: No space left"), "{message}");
+    assert_eq!(message.lines().count(), 1, "{message}");
 }
 
 /// Every element of an SVG is closed in order, and the text between them is escaped.

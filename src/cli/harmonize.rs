@@ -133,7 +133,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let report = report(&loaded, &solution, elapsed, args.out.clone());
     write_companions(args, &loaded, &solution, &report)?;
     if args.json {
-        println!("{}", serde_json::to_string(&report)?);
+        super::print(&format!("{}\n", serde_json::to_string(&report)?))?;
     }
     if !args.quiet && !args.json {
         eprint!("{}", report.summary());
