@@ -110,7 +110,9 @@ impl LoadedPlan {
     /// # Errors
     /// Names the file, place, what was expected and what was found.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
+        let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+        let text = String::from_utf8(bytes)
+            .map_err(|_| Error::data(path, "", "expected UTF-8 text, found other bytes"))?;
         let file: PlanFile = toml::from_str(&text).map_err(|e| toml_error(path, &text, &e))?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let mut inputs = vec![path.to_owned()];
@@ -328,7 +330,17 @@ fn unknown_code(code: &str, partition: &Partition, index: &HashMap<&str, usize>)
 fn toml_error(path: &Path, text: &str, error: &toml::de::Error) -> Error {
     let start = error.span().map_or(0, |span| span.start);
     let line = text[..start.min(text.len())].matches('\n').count() + 1;
-    let message = error.message();
+    let mut message = error.message().trim().replace('\n', ", ");
+    for (rust, plain) in
+        [("f64", "a number"), ("u32", "a whole number >= 0"), ("i32", "a whole number")]
+    {
+        message = message.replace(&format!("expected {rust}"), &format!("expected {plain}"));
+    }
+    // Errors of the syntax do not say what they are about.
+    let content = text.lines().nth(line - 1).unwrap_or_default().trim();
+    if !content.is_empty() && !message.starts_with("unknown ") && !message.starts_with("missing ") {
+        message = format!("{message}, in `{content}`");
+    }
     // serde quotes the unknown word first, then every word it expected.
     let mut quoted = message.split('`').skip(1).step_by(2);
     let suggestion = if message.starts_with("unknown ") {

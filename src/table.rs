@@ -183,14 +183,26 @@ impl Table {
     }
 
     fn column(&self, name: &str) -> Result<&Column> {
-        self.columns.iter().find(|(n, _)| n == name).map(|(_, column)| column).ok_or_else(|| {
-            let names: Vec<&str> = self.names().collect();
-            Error::data(
-                &self.path,
-                if self.lines.is_some() { ":1" } else { "" },
-                format!("expected a column `{name}`, found {}", names.join(", ")),
-            )
-        })
+        let names: Vec<&str> = self.names().collect();
+        let at = position_of(name, &names).map_err(|problem| self.header_error(problem))?;
+        Ok(&self.columns[at].1)
+    }
+}
+
+/// Position of a column that must be there once; an error is what was expected and found.
+pub(crate) fn position_of(
+    name: &str,
+    names: &[impl AsRef<str>],
+) -> std::result::Result<usize, String> {
+    let found = |other: &&(usize, &str)| other.1 == name;
+    let names: Vec<(usize, &str)> = names.iter().map(AsRef::as_ref).enumerate().collect();
+    match names.iter().filter(found).collect::<Vec<_>>()[..] {
+        [(at, _)] => Ok(*at),
+        [] => {
+            let names: Vec<&str> = names.iter().map(|n| n.1).collect();
+            Err(format!("expected a column `{name}`, found {}", names.join(", ")))
+        }
+        ref more => Err(format!("expected one column `{name}`, found {}", more.len())),
     }
 }
 

@@ -20,6 +20,7 @@ use flowrake::report::{
 use flowrake::with_matrix;
 
 use super::harmonize::{report, write_manifest, write_matrix};
+use super::print;
 
 /// Run everything once on a small embedded region and explain what happened
 #[derive(clap::Args)]
@@ -81,17 +82,24 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         .extend(plots.iter().map(|path| Output { path: path.clone(), what: "convergence plot" }));
     write_manifest(&matrix, &loaded, outputs, &report)?;
 
-    println!(
-        "A generated region: a biased seed, published totals, and the truth to compare with.\n"
-    );
-    print!("{}", report.summary());
-    println!("\nHow close to the truth (persons; raw is scaled to the true total):\n");
-    print!("{}", comparison(&loaded, &solution, &truth)?);
-    println!("\nWritten to {}:", args.out.display());
-    println!("  harmonized.npz                scipy CSR, units in the order of input/units.csv");
-    println!("  harmonized.npz.manifest.json  inputs with hashes, configuration, convergence");
-    println!("  convergence.svg, .png         violations and updates by iteration");
-    println!("  input/                        the plan, seed, targets and truth");
+    print(&format!(
+        "\
+A generated region: a biased seed, published totals, and the truth to compare with.
+
+{}
+How close to the truth (persons; raw is scaled to the true total):
+
+{}
+Written to {}:
+  harmonized.npz                scipy CSR, units in the order of input/units.csv
+  harmonized.npz.manifest.json  inputs with hashes, configuration, convergence
+  convergence.svg, .png         violations and updates by iteration
+  input/                        the plan, seed, targets and truth
+",
+        report.summary(),
+        comparison(&loaded, &solution, &truth)?,
+        args.out.display()
+    ))?;
     Ok(if report.converged { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 

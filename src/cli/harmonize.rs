@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
 use clap::ValueEnum;
+use flowrake::Error;
 use flowrake::ipf::{self, Harmonized, Solution, Solver};
 use flowrake::matrix::file::{self, Format};
 use flowrake::output::write_atomically;
@@ -103,10 +104,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     progress.set_message(format!("reading {}", args.plan.display()));
     let start = Instant::now();
     let loaded = LoadedPlan::read(&args.plan)?;
+    let outputs: Vec<PathBuf> = outputs(args).iter().map(|path| identity(path)).collect();
     for input in &loaded.inputs {
-        for output in [Some(&args.out), args.history.as_ref(), args.factors.as_ref()] {
-            ensure!(output != Some(input), "{}: is an input of this run", input.display());
-        }
+        let known = outputs.contains(&identity(input));
+        ensure!(!known, "{}: is an input of this run, name another output", input.display());
     }
     let read = start.elapsed().as_secs_f64();
 
@@ -114,7 +115,12 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let start = Instant::now();
     let problem = &loaded.problem;
     let solution =
-        with_matrix!(&loaded.seed, seed => ipf::solve(seed, problem, args.solver.into()))?;
+        with_matrix!(&loaded.seed, seed => ipf::solve(seed, problem, args.solver.into())).map_err(
+            |e| match e {
+                Error::Request(problem) => Error::data(&args.plan, "", problem),
+                other => other,
+            },
+        )?;
     let solve = start.elapsed().as_secs_f64();
 
     progress.set_message(format!("writing {}", args.out.display()));
@@ -127,7 +133,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let report = report(&loaded, &solution, elapsed, args.out.clone());
     write_companions(args, &loaded, &solution, &report)?;
     if args.json {
-        println!("{}", serde_json::to_string(&report)?);
+        super::print(&format!("{}\n", serde_json::to_string(&report)?))?;
     }
     if !args.quiet && !args.json {
         eprint!("{}", report.summary());
@@ -147,15 +153,36 @@ fn check_outputs(args: &Args) -> Result<()> {
             factors.display()
         );
     }
-    for path in
-        [Some(&args.out), args.history.as_ref(), args.factors.as_ref()].into_iter().flatten()
-    {
+    let mut known = Vec::new();
+    for path in outputs(args) {
         let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
         if !folder.is_none_or(Path::is_dir) {
             bail!("{}: its folder does not exist", path.display());
         }
+        let identity = identity(&path);
+        ensure!(!known.contains(&identity), "{}: is named twice as an output", path.display());
+        known.push(identity);
     }
     Ok(())
+}
+
+/// Every file that a run writes.
+fn outputs(args: &Args) -> Vec<PathBuf> {
+    let companions = [args.history.clone(), args.factors.clone()].into_iter().flatten();
+    let manifest = Manifest::<()>::path_for(&args.out);
+    [args.out.clone(), manifest].into_iter().chain(companions).collect()
+}
+
+/// The same path for all names of a file, which may not exist yet.
+fn identity(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| {
+        let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new(".")).canonicalize();
+        match (folder, path.file_name()) {
+            (Ok(folder), Some(name)) => folder.join(name),
+            _ => path.to_owned(),
+        }
+    })
 }
 
 pub(super) fn progress(hidden: bool) -> ProgressBar {

@@ -95,7 +95,12 @@ impl Geography {
                 return Err((row, "expected a code, found an empty cell".into()));
             }
             if let Some(first) = index.insert(geoid.clone(), row as u32) {
-                return Err((row, format!("code `{geoid}` is also unit {first}")));
+                return Err((
+                    row,
+                    format!(
+                        "expected each code once, found `{geoid}` again, which is unit {first} (from 0)"
+                    ),
+                ));
             }
         }
         Ok(Self { geoids, index, columns })

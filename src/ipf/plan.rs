@@ -25,7 +25,7 @@ pub enum ZeroTargets {
 /// Invariants, checked by [`Constraint::new`]:
 /// - `targets` and `moe` have one number per cell of the margin;
 /// - a target is >= 0, or NaN where the cell has no target and is left alone;
-/// - at least one cell has a target;
+/// - at least one cell has a target, and the sum of the targets is finite;
 /// - a margin of error is >= 0, or NaN where unknown.
 #[derive(Clone, Debug)]
 pub struct Constraint {
@@ -40,7 +40,7 @@ impl Constraint {
     /// Targets in persons, one per cell of `margin` (NaN: no target).
     ///
     /// # Errors
-    /// If no cell has a target, or a number is negative or infinite.
+    /// If no cell has a target, a number is negative or infinite, or the targets' sum is infinite.
     ///
     /// # Panics
     /// If the lengths differ from the number of cells.
@@ -66,6 +66,12 @@ impl Constraint {
         }
         if targets.iter().all(|t| t.is_nan()) {
             return Err(Error::request(format!("constraint `{name}` has no target")));
+        }
+        if targets.iter().filter(|t| !t.is_nan()).sum::<f64>().is_infinite() {
+            return Err(Error::request(format!(
+                "constraint `{name}`: expected targets with a finite sum, found more than {:e}",
+                f64::MAX
+            )));
         }
         Ok(Self { name, margin, targets, moe, zero_targets })
     }

@@ -156,9 +156,10 @@ impl Solution {
         self.stop == StopReason::Converged
     }
 
-    /// Largest relative violation among the constraints convergence is judged by.
+    /// Largest relative violation among the constraints convergence is judged by; NaN if one could
+    /// not be computed.
     pub fn max_relative_violation(&self) -> f64 {
-        let judged = self.constraints.iter().filter(|c| c.judged);
-        judged.map(|c| c.max_relative).fold(0.0, f64::max)
+        let judged = self.constraints.iter().filter(|c| c.judged).map(|c| c.max_relative);
+        judged.fold(0.0, |max, v| if v > max || v.is_nan() { v } else { max })
     }
 }

@@ -9,7 +9,7 @@ use super::triplets::Triplets;
 use super::value::{parse_persons, write_shortest};
 use super::{FlowMatrix, FlowRows};
 use crate::geography::Geography;
-use crate::table::CsvRecords;
+use crate::table::{CsvRecords, position_of};
 use crate::{Error, Result, input};
 
 /// Columns that a long table must have; others are ignored.
@@ -59,11 +59,8 @@ fn for_each_line(path: &Path, mut visit: impl FnMut(u64, [&str; 3]) -> Result<()
     let mut records = CsvRecords::new(path, &map)?;
     let mut positions = [0; 3];
     for (position, wanted) in positions.iter_mut().zip(COLUMNS) {
-        let names = &records.names;
-        *position = names.iter().position(|name| name == wanted).ok_or_else(|| {
-            let problem = format!("expected a column `{wanted}`, found {}", names.join(", "));
-            Error::data(path, ":1", problem)
-        })?;
+        *position = position_of(wanted, &records.names)
+            .map_err(|problem| Error::data(path, ":1", problem))?;
     }
     while let Some((line, record)) = records.next()? {
         visit(line, positions.map(|k| &record[k]))?;
