@@ -4,36 +4,86 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use tempfile::NamedTempFile;
+
 use crate::{Error, Result};
 
-/// Writes a file so that its name never shows a partial one: the content goes to a temporary file
-/// in the same folder, is flushed to the disk, and takes the name when complete.
+/// Files that appear under their names together, when all of them are complete.
 ///
-/// An older file of that name keeps its permissions, and stays as it was when anything fails;
-/// nothing else is left behind. A symbolic link keeps pointing to the file it points to.
+/// Each is written to a temporary file in its folder and flushed to the disk; [`commit`] gives them
+/// their names. Dropped before that, they leave nothing behind. An older file of a name keeps its
+/// permissions, and stays as it was when anything fails; a symbolic link keeps pointing to the file
+/// it points to.
+///
+/// [`commit`]: Outputs::commit
+#[derive(Debug, Default)]
+pub struct Outputs {
+    staged: Vec<Staged>,
+}
+
+#[derive(Debug)]
+struct Staged {
+    /// The name asked for.
+    path: PathBuf,
+    /// The file behind that name.
+    target: PathBuf,
+    file: NamedTempFile,
+}
+
+impl Outputs {
+    /// Writes the content of `path` to a temporary file.
+    ///
+    /// # Errors
+    /// When the folder cannot be written, the disk is full, `path` is no regular file, or
+    /// `write_content` fails.
+    pub fn add(
+        &mut self,
+        path: &Path,
+        write_content: impl FnOnce(&mut File) -> io::Result<()>,
+    ) -> Result<()> {
+        let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let older = fs::metadata(&target).ok();
+        if older.as_ref().is_some_and(|older| !older.is_file()) {
+            // Renaming would replace the folder or device itself.
+            let problem = "expected a file to write, found a folder or a device";
+            return Err(Error::data(path, "", problem));
+        }
+        let file = temporary(&target, older.map(|older| older.permissions()), write_content)
+            .map_err(|source| Error::io(path, source))?;
+        self.staged.push(Staged { path: path.to_owned(), target, file });
+        Ok(())
+    }
+
+    /// Gives every file its name.
+    ///
+    /// # Errors
+    /// When a file cannot be renamed; those before it have their names by then.
+    pub fn commit(self) -> Result<()> {
+        for Staged { path, target, file } in self.staged {
+            file.persist(target).map_err(|e| Error::io(path, e.error))?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes one file so that its name never shows a partial one; see [`Outputs`].
 ///
 /// # Errors
-/// When the folder cannot be written, the disk is full, `path` is no regular file, or
-/// `write_content` fails.
+/// As [`Outputs::add`] and [`Outputs::commit`].
 pub fn write_atomically(
     path: &Path,
     write_content: impl FnOnce(&mut File) -> io::Result<()>,
 ) -> Result<()> {
-    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let older = fs::metadata(&target).ok();
-    if older.as_ref().is_some_and(|older| !older.is_file()) {
-        // Renaming would replace the folder or device itself.
-        return Err(Error::data(path, "", "expected a file to write, found a folder or a device"));
-    }
-    replace(&target, older.map(|older| older.permissions()), write_content)
-        .map_err(|source| Error::io(path, source))
+    let mut outputs = Outputs::default();
+    outputs.add(path, write_content)?;
+    outputs.commit()
 }
 
-fn replace(
+fn temporary(
     target: &Path,
     permissions: Option<fs::Permissions>,
     write_content: impl FnOnce(&mut File) -> io::Result<()>,
-) -> io::Result<()> {
+) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".flowrake-").suffix(".part");
     // A temporary file is private by default; an output is as readable as any new file, which
@@ -47,8 +97,7 @@ fn replace(
     }
     // Network disks report a full quota here at the latest.
     file.as_file().sync_all()?;
-    file.persist(target).map_err(|e| e.error)?;
-    Ok(())
+    Ok(file)
 }
 
 fn folder(path: &Path) -> PathBuf {
@@ -83,6 +132,25 @@ mod tests {
         assert!(error.unwrap_err().to_string().starts_with(path.to_str().unwrap()));
         assert_eq!(fs::read(&path).unwrap(), b"old");
         assert_eq!(names(folder.path()), ["out.csv"]);
+    }
+
+    #[test]
+    fn files_appear_together_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let (a, b) = (folder.path().join("a"), folder.path().join("b"));
+        let mut outputs = Outputs::default();
+        outputs.add(&a, |f| f.write_all(b"1")).unwrap();
+        assert!(outputs.add(&b, |_| Err(io::ErrorKind::StorageFull.into())).is_err());
+        assert!(!a.exists());
+        drop(outputs);
+        assert!(names(folder.path()).is_empty());
+
+        let mut outputs = Outputs::default();
+        outputs.add(&a, |f| f.write_all(b"1")).unwrap();
+        outputs.add(&b, |f| f.write_all(b"2")).unwrap();
+        outputs.commit().unwrap();
+        assert_eq!((fs::read(a).unwrap(), fs::read(b).unwrap()), (b"1".to_vec(), b"2".to_vec()));
+        assert_eq!(names(folder.path()).len(), 2);
     }
 
     #[cfg(unix)]

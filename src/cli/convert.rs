@@ -1,12 +1,14 @@
 //! `flowrake convert`: matrices from one file format to another.
 
 use std::ffi::OsString;
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
 use flowrake::geography::Geography;
 use flowrake::matrix::file::{self, Format};
-use flowrake::output::write_atomically;
+use flowrake::output::Outputs;
 use flowrake::with_matrix;
 
 /// Converts a flow matrix between scipy .npz, Parquet, Matrix Market and CSV.
@@ -48,12 +50,12 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let format = Format::of(&args.output)?;
     let table = args.units.as_deref().map(Geography::read).transpose()?;
     let (matrix, units) = file::read(&args.input, table.as_ref())?;
-    let write = || with_matrix!(&matrix, m => file::write(&args.output, m, &units, &[]));
+    let mut outputs = Outputs::default();
+    with_matrix!(&matrix, m => file::add(&mut outputs, &args.output, m, &units, &[]))?;
     if table.is_none() && !format.has_codes() && !units.is_numbered() {
-        write_with_units(&units_path(&args.output), &units, write)?;
-    } else {
-        write()?;
+        outputs.add(&units_path(&args.output), |file| write_units(file, &units))?;
     }
+    outputs.commit()?;
     Ok(())
 }
 
@@ -64,23 +66,11 @@ fn units_path(output: &Path) -> PathBuf {
     name.into()
 }
 
-/// Writes the units table, and the matrix while the table has its temporary name only: when one of
-/// them fails, neither appears.
-fn write_with_units(
-    path: &Path,
-    units: &Geography,
-    write_matrix: impl FnOnce() -> flowrake::Result<()>,
-) -> flowrake::Result<()> {
-    let mut written = Ok(());
-    let table = write_atomically(path, |file| {
-        let mut out = csv::Writer::from_writer(file);
-        out.write_record(["geoid"])?;
-        for geoid in units.geoids() {
-            out.write_record([geoid.as_str()])?;
-        }
-        out.flush()?;
-        written = write_matrix();
-        written.as_ref().map_err(|e| std::io::Error::other(e.to_string())).copied()
-    });
-    written.and(table)
+fn write_units(file: &mut File, units: &Geography) -> io::Result<()> {
+    let mut out = csv::Writer::from_writer(file);
+    out.write_record(["geoid"])?;
+    for geoid in units.geoids() {
+        out.write_record([geoid.as_str()])?;
+    }
+    out.flush()
 }

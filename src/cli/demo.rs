@@ -11,7 +11,7 @@ use flowrake::Error;
 use flowrake::geography::{Level, Partition};
 use flowrake::ipf::{self, Cpu, Entries, Groups, Harmonized, Margin, Scaling, Solution, Solver};
 use flowrake::matrix::{AnyFlowMatrix, FlowMatrix, FlowRows, file};
-use flowrake::output::write_atomically;
+use flowrake::output::Outputs;
 use flowrake::plan_file::LoadedPlan;
 use flowrake::report::{
     Agreement, ConvergencePoint, Elapsed, Output, convergence_png, convergence_svg,
@@ -19,7 +19,7 @@ use flowrake::report::{
 };
 use flowrake::with_matrix;
 
-use super::harmonize::{report, write_manifest, write_matrix};
+use super::harmonize::{add_manifest, add_matrix, report};
 use super::print;
 
 /// Run everything once on a small embedded region and explain what happened
@@ -58,9 +58,11 @@ const REGION: [(&str, &[u8]); 10] = region_files![
 pub fn run(args: &Args) -> Result<ExitCode> {
     let input = args.out.join("input");
     std::fs::create_dir_all(&input).map_err(|e| Error::io(&input, e))?;
+    let mut files = Outputs::default();
     for (name, bytes) in REGION {
-        write_atomically(&input.join(name), |file| file.write_all(bytes))?;
+        files.add(&input.join(name), |file| file.write_all(bytes))?;
     }
+    files.commit()?;
 
     let start = Instant::now();
     let loaded = LoadedPlan::read(&input.join("plan.toml"))?;
@@ -72,15 +74,17 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let solve = start.elapsed().as_secs_f64();
     let start = Instant::now();
     let matrix = args.out.join("harmonized.npz");
-    write_matrix(&matrix, &loaded, &solution)?;
+    let mut files = Outputs::default();
+    add_matrix(&mut files, &matrix, &loaded, &solution)?;
     let write = start.elapsed().as_secs_f64();
 
     let report = report(&loaded, &solution, Elapsed { read, solve, write }, matrix.clone());
-    let plots = write_plots(&args.out, &loaded, &solution)?;
+    let plots = add_plots(&mut files, &args.out, &loaded, &solution)?;
     let mut outputs = vec![Output { path: matrix.clone(), what: "harmonized matrix" }];
     outputs
         .extend(plots.iter().map(|path| Output { path: path.clone(), what: "convergence plot" }));
-    write_manifest(&matrix, &loaded, outputs, &report)?;
+    add_manifest(&mut files, &matrix, &loaded, outputs, &report)?;
+    files.commit()?;
 
     print(&format!(
         "\
@@ -103,7 +107,12 @@ Written to {}:
     Ok(if report.converged { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
-fn write_plots(folder: &Path, loaded: &LoadedPlan, solution: &Solution) -> Result<[PathBuf; 2]> {
+fn add_plots(
+    files: &mut Outputs,
+    folder: &Path,
+    loaded: &LoadedPlan,
+    solution: &Solution,
+) -> Result<[PathBuf; 2]> {
     let points: Vec<ConvergencePoint> = solution
         .history
         .iter()
@@ -118,9 +127,9 @@ fn write_plots(folder: &Path, loaded: &LoadedPlan, solution: &Solution) -> Resul
     let tolerance = loaded.problem.plan().repeat.last().map_or(0.0, |group| group.tolerance);
     let paths = [folder.join("convergence.svg"), folder.join("convergence.png")];
     let svg = convergence_svg(&points, tolerance);
-    write_atomically(&paths[0], |file| file.write_all(svg.as_bytes()))?;
+    files.add(&paths[0], |file| file.write_all(svg.as_bytes()))?;
     let png = convergence_png(&points, tolerance);
-    write_atomically(&paths[1], |file| file.write_all(&png))?;
+    files.add(&paths[1], |file| file.write_all(&png))?;
     Ok(paths)
 }
 

@@ -1,5 +1,6 @@
 //! `flowrake harmonize`: a plan file in, a harmonized matrix out.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -9,7 +10,7 @@ use clap::ValueEnum;
 use flowrake::Error;
 use flowrake::ipf::{self, Harmonized, Solution, Solver};
 use flowrake::matrix::file::{self, Format};
-use flowrake::output::write_atomically;
+use flowrake::output::Outputs;
 use flowrake::plan_file::LoadedPlan;
 use flowrake::report::{Elapsed, Manifest, Output, RunReport, history_csv, write_factors};
 use flowrake::with_matrix;
@@ -125,13 +126,15 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 
     progress.set_message(format!("writing {}", args.out.display()));
     let start = Instant::now();
-    write_matrix(&args.out, &loaded, &solution)?;
+    let mut files = Outputs::default();
+    add_matrix(&mut files, &args.out, &loaded, &solution)?;
     let write = start.elapsed().as_secs_f64();
     progress.finish_and_clear();
 
     let elapsed = Elapsed { read, solve, write };
     let report = report(&loaded, &solution, elapsed, args.out.clone());
-    write_companions(args, &loaded, &solution, &report)?;
+    add_companions(&mut files, args, &loaded, &solution, &report)?;
+    files.commit()?;
     if args.json {
         super::print(&format!("{}\n", serde_json::to_string(&report)?))?;
     }
@@ -206,7 +209,12 @@ pub(super) fn report(
 }
 
 /// Writes the harmonized matrix with what its file can say about itself.
-pub(super) fn write_matrix(path: &Path, loaded: &LoadedPlan, solution: &Solution) -> Result<()> {
+pub(super) fn add_matrix(
+    files: &mut Outputs,
+    path: &Path,
+    loaded: &LoadedPlan,
+    solution: &Solution,
+) -> Result<()> {
     let mut metadata = vec![("flowrake.version".to_owned(), env!("CARGO_PKG_VERSION").to_owned())];
     if let Some(year) = loaded.year {
         metadata.push(("flowrake.year".to_owned(), year.to_string()));
@@ -216,7 +224,8 @@ pub(super) fn write_matrix(path: &Path, loaded: &LoadedPlan, solution: &Solution
     if let Some(level) = loaded.geography.level() {
         metadata.push(("flowrake.level".to_owned(), level.to_string()));
     }
-    with_matrix!(&loaded.seed, seed => file::write(
+    with_matrix!(&loaded.seed, seed => file::add(
+        files,
         path,
         &Harmonized { seed, scaling: &solution.scaling },
         &loaded.geography,
@@ -226,7 +235,8 @@ pub(super) fn write_matrix(path: &Path, loaded: &LoadedPlan, solution: &Solution
 }
 
 /// Writes history, factors and manifest.
-fn write_companions(
+fn add_companions(
+    files: &mut Outputs,
     args: &Args,
     loaded: &LoadedPlan,
     solution: &Solution,
@@ -235,18 +245,19 @@ fn write_companions(
     let mut outputs = vec![Output { path: args.out.clone(), what: "harmonized matrix" }];
     if let Some(path) = &args.history {
         let text = history_csv(&solution.history, &solution.constraints);
-        write_atomically(path, |file| std::io::Write::write_all(file, text.as_bytes()))?;
+        files.add(path, |file| file.write_all(text.as_bytes()))?;
         outputs.push(Output { path: path.clone(), what: "history" });
     }
     if let Some(path) = &args.factors {
-        write_factors(path, &solution.scaling, &loaded.geography)?;
+        write_factors(files, path, &solution.scaling, &loaded.geography)?;
         outputs.push(Output { path: path.clone(), what: "factors" });
     }
-    write_manifest(&args.out, loaded, outputs, report)
+    add_manifest(files, &args.out, loaded, outputs, report)
 }
 
 /// Writes the manifest of a run beside its matrix.
-pub(super) fn write_manifest(
+pub(super) fn add_manifest(
+    files: &mut Outputs,
     out: &Path,
     loaded: &LoadedPlan,
     outputs: Vec<Output>,
@@ -254,7 +265,6 @@ pub(super) fn write_manifest(
 ) -> Result<()> {
     let command = std::env::args().collect();
     let manifest = Manifest::new(command, &loaded.inputs, outputs, report)?.to_json();
-    let path = Manifest::<()>::path_for(out);
-    write_atomically(&path, |file| std::io::Write::write_all(file, manifest.as_bytes()))?;
+    files.add(&Manifest::<()>::path_for(out), |file| file.write_all(manifest.as_bytes()))?;
     Ok(())
 }

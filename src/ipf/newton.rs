@@ -117,11 +117,6 @@ pub(super) fn iterate<V: Value>(cpu: &Cpu<V>, group: &Group, scaling: &mut Scali
     let mut residual_before = f64::INFINITY;
     loop {
         let unsettled = group.unsettled_by(destination, &point.column_sums);
-        let rows: Vec<f64> = ratio(&point.factors.origin, &previous.origin);
-        let columns: Vec<f64> = ratio(&point.factors.destination, &previous.destination);
-        history.push(group.record(destination, iterations + 1, &point.column_sums, &columns));
-        let row_sums = dual.row_targets(&point);
-        history.push(group.record(origin, iterations + 1, &row_sums, &rows));
         if unsettled <= group.tolerance {
             stop = GroupStop::Settled;
             break;
@@ -129,16 +124,26 @@ pub(super) fn iterate<V: Value>(cpu: &Cpu<V>, group: &Group, scaling: &mut Scali
         if iterations == group.max_iterations {
             break;
         }
-        iterations += 1;
         let residual = dual.gradient(&point).iter().map(|g| g * g).sum::<f64>().sqrt();
         let forcing = forcing_term(residual, residual_before, group.tolerance, unsettled);
         residual_before = residual;
-        previous.clone_from(&point.factors);
         let Some(next) = dual.newton_step(&point, forcing) else {
             stop = GroupStop::Stagnated;
             break;
         };
-        point = next;
+        iterations += 1;
+        // One step moves both sides; the row sums before it are those of its start.
+        for (k, sums, factors) in [
+            (
+                destination,
+                &point.column_sums,
+                changes(&next.factors.destination, &point.factors.destination),
+            ),
+            (origin, &dual.row_sums(&point), changes(&next.factors.origin, &point.factors.origin)),
+        ] {
+            history.push(group.record(k, iterations, sums, &factors));
+        }
+        previous = std::mem::replace(&mut point, next).factors;
     }
 
     let margin = |k: usize| group.constraints[k].margin();
@@ -158,7 +163,8 @@ fn forcing_term(residual: f64, before: f64, tolerance: f64, unsettled: f64) -> f
     quadratic.clamp(1e-8, 0.1).max(useful).min(0.5)
 }
 
-fn ratio(after: &[f64], before: &[f64]) -> Vec<f64> {
+/// Factors that lead from one vector of factors to another.
+fn changes(after: &[f64], before: &[f64]) -> Vec<f64> {
     after.iter().zip(before).map(|(a, b)| if *b > 0.0 { a / b } else { 1.0 }).collect()
 }
 
@@ -213,7 +219,7 @@ impl<'a> Dual<'a> {
         let mut phi = 0.0;
         for ((x, side), sum) in factors.origin.iter_mut().zip(&self.rows).zip(sums) {
             match side {
-                Side::Free(target) if sum > 0.0 => {
+                Side::Free(target) if (target / sum).is_finite() => {
                     *x = target / sum;
                     phi += target * sum.ln();
                 }
@@ -234,7 +240,7 @@ impl<'a> Dual<'a> {
     }
 
     /// Row sums at a point, which are the targets wherever there is one.
-    fn row_targets(&self, point: &Point) -> Vec<f64> {
+    fn row_sums(&self, point: &Point) -> Vec<f64> {
         let free = self.rows.iter().all(|side| matches!(side, Side::Free(_)));
         if free {
             let target = |side: &Side| if let Side::Free(t) = side { *t } else { 0.0 };

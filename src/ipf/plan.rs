@@ -140,14 +140,15 @@ pub(crate) enum Goal {
 
 impl Goal {
     /// The factor that brings a cell holding `current` persons to its goal: target / current, and
-    /// 1 where the cell is empty or left alone.
+    /// 1 where the cell is empty or left alone, or holds so little that no number is large enough.
     #[inline]
     pub(crate) fn factor(self, current: f64) -> f64 {
-        match self {
+        let factor = match self {
             Self::Equal(target) if current > 0.0 => target / current,
             Self::AtMost(limit) if current > limit => limit / current,
             _ => 1.0,
-        }
+        };
+        if factor.is_finite() { factor } else { 1.0 }
     }
 
     /// Persons by which `current` misses the goal.
@@ -215,5 +216,6 @@ mod tests {
         assert_eq!(Goal::AtMost(2.0).factor(1.0), 1.0);
         assert_eq!(Goal::AtMost(2.0).violation(1.0), 0.0);
         assert_eq!(Goal::Free.violation(9.0), 0.0);
+        assert_eq!(Goal::Equal(6.0).factor(1e-310), 1.0);
     }
 }

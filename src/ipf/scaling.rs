@@ -124,6 +124,15 @@ impl Scaling {
         }
     }
 
+    /// Whether no factor has overflowed.
+    pub(crate) fn is_finite(&self) -> bool {
+        let blocks = self.blocks.iter().map(|b| &b.factors);
+        [&self.origin, &self.destination, &self.stayers]
+            .into_iter()
+            .chain(blocks)
+            .all(|factors| factors.iter().all(|f| f.is_finite()))
+    }
+
     /// Factor of the movers from `i` to `j`.
     #[inline]
     pub fn mover(&self, i: usize, j: usize) -> f64 {

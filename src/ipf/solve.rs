@@ -311,7 +311,12 @@ fn iterate<W: Value>(cpu: &Cpu<W>, group: &Group, scaling: &mut Scaling) -> Outc
             break;
         }
         totals.push(total);
-        if stagnated(&totals) || !scaling.origin.iter().all(|f| f.is_finite()) {
+        if !scaling.is_finite() {
+            scaling.clone_from(&before_last);
+            stop = GroupStop::Stagnated;
+            break;
+        }
+        if stagnated(&totals) {
             stop = GroupStop::Stagnated;
             break;
         }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{AnyFlowMatrix, FlowRows, csv, matrix_market, npz, parquet};
 use crate::geography::Geography;
-use crate::output::write_atomically;
+use crate::output::Outputs;
 use crate::{Error, Result, with_matrix};
 
 /// The kinds of matrix files.
@@ -76,7 +76,7 @@ pub fn read(path: &Path, units: Option<&Geography>) -> Result<(AnyFlowMatrix, Ge
     }
 }
 
-/// Writes a matrix of persons; the file appears under its name when it is complete.
+/// Writes a matrix of persons; the file appears under its name when `outputs` are committed.
 ///
 /// `metadata` (year, level, vintage and the like) goes into Parquet files as key-value pairs and
 /// into Matrix Market files as comments; the other formats have no place for it.
@@ -86,7 +86,8 @@ pub fn read(path: &Path, units: Option<&Geography>) -> Result<(AnyFlowMatrix, Ge
 ///
 /// # Panics
 /// If there are not as many units as rows.
-pub fn write(
+pub fn add(
+    outputs: &mut Outputs,
     path: &Path,
     rows: &dyn FlowRows,
     units: &Geography,
@@ -94,10 +95,25 @@ pub fn write(
 ) -> Result<()> {
     assert_eq!(rows.units(), units.len(), "rows and units differ in number");
     let format = Format::of(path)?;
-    write_atomically(path, |file| match format {
+    outputs.add(path, |file| match format {
         Format::Npz => npz::write(file, rows),
         Format::Parquet => parquet::write(file, rows, units, metadata),
         Format::MatrixMarket => matrix_market::write(file, rows, metadata),
         Format::Csv => csv::write(file, rows, units),
     })
+}
+
+/// Writes one matrix; see [`add`].
+///
+/// # Errors
+/// As [`add`], or when the file cannot be renamed.
+pub fn write(
+    path: &Path,
+    rows: &dyn FlowRows,
+    units: &Geography,
+    metadata: &[(String, String)],
+) -> Result<()> {
+    let mut outputs = Outputs::default();
+    add(&mut outputs, path, rows, units, metadata)?;
+    outputs.commit()
 }

@@ -6,7 +6,7 @@ use crate::Result;
 use crate::geography::{Geography, Geoid};
 use crate::ipf::Scaling;
 use crate::matrix::npz::{Array, write_arrays};
-use crate::output::write_atomically;
+use crate::output::Outputs;
 
 /// Writes a scaling as `.npz`, in the order of the units:
 ///
@@ -20,7 +20,12 @@ use crate::output::write_atomically;
 ///
 /// # Errors
 /// When the file cannot be written.
-pub fn write_factors(path: &Path, scaling: &Scaling, geography: &Geography) -> Result<()> {
+pub fn write_factors(
+    outputs: &mut Outputs,
+    path: &Path,
+    scaling: &Scaling,
+    geography: &Geography,
+) -> Result<()> {
     let codes: Vec<&str> = geography.geoids().iter().map(Geoid::as_str).collect();
     let codes = codes.join("\n");
     let mut names = Vec::new();
@@ -40,5 +45,5 @@ pub fn write_factors(path: &Path, scaling: &Scaling, geography: &Geography) -> R
         arrays.push((&names[1], Array::U32(block.origin.cell_of())));
         arrays.push((&names[2], Array::U32(block.destination.cell_of())));
     }
-    write_atomically(path, |file| write_arrays(file, &arrays))
+    outputs.add(path, |file| write_arrays(file, &arrays))
 }
