@@ -39,6 +39,25 @@ mod tests {
     }
 
     #[test]
+    fn runs_of_neighbors_and_gaps_around_the_unrolling() {
+        // Columns 0..n without column 20: one gap, so that some eights are runs and one is not.
+        for n in [0_u32, 1, 7, 8, 9, 19, 30, 66] {
+            let columns: Vec<u32> = (0..n).filter(|j| *j != 20).collect();
+            let nnz = columns.len();
+            let values: Vec<f32> = columns.iter().map(|&j| (j + 1) as f32).collect();
+            let movers = Csr::new(66, vec![0, nnz as u64], columns, values);
+            let mut scaling = Scaling::identity(66);
+            scaling.origin = vec![2.0];
+            let mut out = [0.0; 66];
+            destination_sums(&movers, &scaling, 0..1, &mut out);
+            for (j, sum) in (0_u32..).zip(out) {
+                let expected = if j < n && j != 20 { f64::from(2 * (j + 1)) } else { 0.0 };
+                assert_eq!(sum, expected, "length {n}, destination {j}");
+            }
+        }
+    }
+
+    #[test]
     fn adds_to_what_is_there() {
         let mut out = [1.0, 1.0, 1.0];
         destination_sums(samples::matrix().movers(), &Scaling::identity(3), 1..2, &mut out);

@@ -21,23 +21,27 @@ pub use origin_sums::origin_sums;
 use crate::ipf::Scaling;
 use crate::matrix::{Csr, Value};
 
+/// Entries taken together. The additions of one chain wait for each other, those of eight do not;
+/// and eight neighboring columns, as in dense rows, are loaded and stored as vectors.
+const LANES: usize = 8;
+
 /// `sum_j s_ij d_j B(i, j)` over the movers of origin i.
 #[inline]
 fn row_sum<V: Value>(movers: &Csr<V>, scaling: &Scaling, i: usize) -> f64 {
     let (columns, values) = movers.row(i);
     let d = scaling.destination.as_slice();
     assert_eq!(d.len(), movers.columns(), "one factor per destination");
-    // SAFETY: columns of a Csr are below its number of columns, which is the length of d.
-    let d_of = |j: usize| unsafe { *d.get_unchecked(j) };
     match scaling.blocks.as_slice() {
-        [] => weighted_sum(columns, values, d_of),
+        [] => dot(columns, values, d),
         [block] => {
             let block = block.row(i);
-            weighted_sum(columns, values, |j| d_of(j) * block.factor(j))
+            let weight = |j: usize| d[j] * block.factor(j);
+            weighted_sum(columns, values, weight)
         }
-        blocks => weighted_sum(columns, values, |j| {
-            blocks.iter().fold(d_of(j), |w, block| w * block.row(i).factor(j))
-        }),
+        blocks => {
+            let weight = |j: usize| blocks.iter().fold(d[j], |w, block| w * block.row(i).factor(j));
+            weighted_sum(columns, values, weight)
+        }
     }
 }
 
@@ -58,7 +62,68 @@ fn add_row<V: Value>(movers: &Csr<V>, scaling: &Scaling, i: usize, origin: f64, 
     }
 }
 
-/// `out[columns[k]] += flow(columns[k], values[k])`.
+/// The first of these columns of a row, if they are neighbors.
+#[inline]
+fn first_of_run(columns: [u32; LANES]) -> Option<usize> {
+    // Columns of a row strictly increase.
+    (columns[LANES - 1] - columns[0] == LANES as u32 - 1).then_some(columns[0] as usize)
+}
+
+/// Sum of `values[k] * weight(columns[k])`, over interleaved partial sums.
+#[inline]
+fn weighted_sum<V: Value>(columns: &[u32], values: &[V], weight: impl Fn(usize) -> f64) -> f64 {
+    let mut sums = [0.0_f64; LANES];
+    let (columns, last_columns) = columns.as_chunks::<LANES>();
+    let (values, last_values) = values.as_chunks::<LANES>();
+    for (c, v) in columns.iter().zip(values) {
+        for lane in 0..LANES {
+            sums[lane] += v[lane].into() * weight(c[lane] as usize);
+        }
+    }
+    add_lanes(sums, last_columns, last_values, weight)
+}
+
+/// Sum of `values[k] * d[columns[k]]`, for the columns of one row of a [`Csr`], all of them below
+/// the length of `d`: [`weighted_sum`], to the same bits, with neighbors loaded as vectors.
+#[inline]
+fn dot<V: Value>(columns: &[u32], values: &[V], d: &[f64]) -> f64 {
+    let mut sums = [0.0_f64; LANES];
+    let (columns, last_columns) = columns.as_chunks::<LANES>();
+    let (values, last_values) = values.as_chunks::<LANES>();
+    // SAFETY: the only caller passes a row of a Csr, whose columns are below its number of columns,
+    // and has checked that this is the length of d.
+    let d_of = |j: usize| unsafe { *d.get_unchecked(j) };
+    for (c, v) in columns.iter().zip(values) {
+        if let Some(first) = first_of_run(*c) {
+            let d = &d[first..first + LANES];
+            for lane in 0..LANES {
+                sums[lane] += v[lane].into() * d[lane];
+            }
+        } else {
+            for lane in 0..LANES {
+                sums[lane] += v[lane].into() * d_of(c[lane] as usize);
+            }
+        }
+    }
+    add_lanes(sums, last_columns, last_values, d_of)
+}
+
+/// Adds the entries after the last eight to their lanes, and the lanes up.
+#[inline]
+fn add_lanes<V: Value>(
+    mut sums: [f64; LANES],
+    columns: &[u32],
+    values: &[V],
+    weight: impl Fn(usize) -> f64,
+) -> f64 {
+    for (lane, (&c, &v)) in columns.iter().zip(values).enumerate() {
+        sums[lane] += v.into() * weight(c as usize);
+    }
+    ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]))
+}
+
+/// `out[columns[k]] += flow(columns[k], values[k])`, for the columns of one row of a [`Csr`], all
+/// of them below the length of `out`.
 #[inline]
 fn scatter<V: Value>(
     columns: &[u32],
@@ -66,30 +131,28 @@ fn scatter<V: Value>(
     out: &mut [f64],
     flow: impl Fn(usize, f64) -> f64,
 ) {
-    for (&j, &v) in columns.iter().zip(values) {
+    let (eights, last_columns) = columns.as_chunks::<LANES>();
+    let (values, last_values) = values.as_chunks::<LANES>();
+    let add = |out: &mut [f64], j: u32, v: V| {
         let j = j as usize;
-        // SAFETY: columns of a Csr are below its number of columns, which callers have checked to
-        // be the length of `out`.
+        // SAFETY: the only callers pass rows of a Csr, whose columns are below its number of
+        // columns, and have checked that this is the length of `out`.
         unsafe { *out.get_unchecked_mut(j) += flow(j, v.into()) };
-    }
-}
-
-/// sum of `values[k] * weight(columns[k])`, over eight interleaved partial sums: the additions of
-/// one chain wait for each other, eight chains do not.
-#[inline]
-fn weighted_sum<V: Value>(columns: &[u32], values: &[V], weight: impl Fn(usize) -> f64) -> f64 {
-    let mut sums = [0.0_f64; 8];
-    let (columns, last_columns) = columns.as_chunks::<8>();
-    let (values, last_values) = values.as_chunks::<8>();
-    for (c, v) in columns.iter().zip(values) {
-        for lane in 0..8 {
-            sums[lane] += v[lane].into() * weight(c[lane] as usize);
+    };
+    for (c, v) in eights.iter().zip(values) {
+        if let Some(first) = first_of_run(*c) {
+            for (lane, sum) in out[first..first + LANES].iter_mut().enumerate() {
+                *sum += flow(first + lane, v[lane].into());
+            }
+        } else {
+            for lane in 0..LANES {
+                add(out, c[lane], v[lane]);
+            }
         }
     }
-    for (lane, (&c, &v)) in last_columns.iter().zip(last_values).enumerate() {
-        sums[lane] += v.into() * weight(c as usize);
+    for (&j, &v) in last_columns.iter().zip(last_values) {
+        add(out, j, v);
     }
-    ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]))
 }
 
 #[cfg(test)]

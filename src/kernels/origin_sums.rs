@@ -43,14 +43,19 @@ mod tests {
 
     #[test]
     fn every_length_around_the_unrolling() {
-        for n in [0_usize, 1, 3, 4, 5, 12, 34] {
-            let columns: Vec<u32> = (0..n as u32).collect();
-            let movers = Csr::new(34, vec![0, n as u64], columns, vec![1.0_f32; n]);
-            let mut scaling = Scaling::identity(34);
-            scaling.destination = (1..=34).map(f64::from).collect();
-            let mut out = [0.0];
-            origin_sums(&movers, &scaling, 0..1, &mut out);
-            assert_eq!(out[0], (n * (n + 1) / 2) as f64, "length {n}");
+        for n in [0_u32, 1, 7, 8, 9, 24, 66] {
+            // Neighboring columns, then every second one.
+            for step in [1, 2] {
+                let columns: Vec<u32> = (0..n).map(|k| k * step).collect();
+                let nnz = columns.len();
+                let movers = Csr::new(132, vec![0, nnz as u64], columns, vec![1.0_f32; nnz]);
+                let mut scaling = Scaling::identity(132);
+                scaling.destination = (1..=132).map(f64::from).collect();
+                let mut out = [0.0];
+                origin_sums(&movers, &scaling, 0..1, &mut out);
+                let expected: u32 = (0..n).map(|k| k * step + 1).sum();
+                assert_eq!(out[0], f64::from(expected), "length {n}, step {step}");
+            }
         }
     }
 }
