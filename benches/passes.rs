@@ -82,14 +82,26 @@ fn passes(criterion: &mut Criterion) {
         b.iter(|| cpu.collapse(&counties, &scaling));
     });
 
-    // Column step, then row step, as in the published order: two passes.
+    // What the direct solver repeats: a column step with the sums at hand, then a row step in one
+    // pass with the column sums after it. Beside it, the two steps in a pass each.
     let rows = cpu.cell_sums(&origin, &scaling);
     let columns = cpu.cell_sums(&destination, &scaling);
+    let factor = |sum: f64, target: f64| if sum > 0.0 { 1.01 * target / sum } else { 1.0 };
     let factors = |sums: &[f64], targets: &[f64]| -> Vec<f64> {
-        sums.iter().zip(targets).map(|(s, t)| if *s > 0.0 { 1.01 * t / s } else { 1.0 }).collect()
+        sums.iter().zip(targets).map(|(s, t)| factor(*s, *t)).collect()
     };
+    assert!(Cpu::<f32>::can_fuse(&origin, &destination));
+    group.bench_function("one direct iteration, one pass", |b| {
+        b.iter(|| {
+            let mut scaling = scaling.clone();
+            scaling.apply(&destination, &factors(&columns, &columns));
+            cpu.step_then_sums(&origin, &destination, &mut scaling, |cell, sum| {
+                factor(sum, rows[cell])
+            })
+        });
+    });
     group.throughput(Throughput::Bytes(2 * bytes));
-    group.bench_function("one direct iteration", |b| {
+    group.bench_function("one direct iteration, two passes", |b| {
         b.iter(|| {
             let mut scaling = scaling.clone();
             for (margin, targets) in [(&destination, &columns), (&origin, &rows)] {

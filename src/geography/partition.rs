@@ -1,6 +1,7 @@
 //! Groups of units.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use super::{Geography, Level};
 use crate::{Error, Result};
@@ -94,7 +95,7 @@ impl Partition {
     ///
     /// # Panics
     /// If the partitions are over different numbers of units, or none is given.
-    pub fn common_refinement(parts: &[&Self]) -> Self {
+    pub fn common_refinement(parts: &[&Arc<Self>]) -> Self {
         let units = parts.first().expect("at least one partition").units();
         let mut cell_of = vec![0_u32; units];
         for part in parts {
@@ -198,7 +199,8 @@ mod tests {
             Partition::from_parts("a", vec![0, 0, 1, 1, 0], vec!["x".into(), "y".into()]);
         let by_number =
             Partition::from_parts("b", vec![0, 1, 1, 1, 0], vec!["1".into(), "2".into()]);
-        let fine = Partition::common_refinement(&[&by_letter, &by_number]);
+        let fine =
+            Partition::common_refinement(&[&by_letter.clone().into(), &by_number.clone().into()]);
         assert_eq!(fine.cell_of(), [0, 1, 2, 2, 0]);
         assert_eq!(by_letter.project(&fine).cell_of(), [0, 0, 1]);
         assert_eq!(by_number.project(&fine).cell_of(), [0, 1, 1]);

@@ -145,7 +145,7 @@ impl<'a, V: Value> Cpu<'a, V> {
 
     /// Whether [`step_then_sums`](Self::step_then_sums) can do a step on `first` and the sums of
     /// `next` in one pass: a step of origins that are cells of their own, then destinations.
-    pub(super) fn can_fuse(first: &Margin, next: &Margin) -> bool {
+    pub fn can_fuse(first: &Margin, next: &Margin) -> bool {
         let own_cells = match &first.groups {
             Groups::Origin(p) => p.cells() == p.units(),
             _ => false,
@@ -160,7 +160,10 @@ impl<'a, V: Value> Cpu<'a, V> {
     /// cells of `next` afterward. Returns the sums and factors of the step, and the sums of `next`.
     ///
     /// The same bits as [`cell_sums`](Self::cell_sums) of one after the other.
-    pub(super) fn step_then_sums(
+    ///
+    /// # Panics
+    /// Unless [`can_fuse`](Self::can_fuse) allows it.
+    pub fn step_then_sums(
         &self,
         first: &Margin,
         next: &Margin,

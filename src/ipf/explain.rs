@@ -13,7 +13,7 @@ use crate::matrix::Value;
 const MAX_CELLS: usize = 50;
 
 /// Codes listed of a guilty set.
-const MAX_CODES: usize = 8;
+const MAX_CODES: usize = 20;
 
 /// Deficits below this share of a total are rounding of the targets.
 const TOTAL_ROUNDING: f64 = 1e-9;
@@ -88,7 +88,7 @@ pub(super) fn differing_totals(group: &Group) -> Vec<Infeasible> {
     for (k, reference) in group.reference.iter().enumerate() {
         let Some(reference) = *reference else { continue };
         let ratio = 1.0 / group.scale[k];
-        if (ratio - 1.0).abs() > group.total_ratio_limit {
+        if group.beyond_limit(ratio) {
             found.push(Infeasible {
                 constraint: pair_name(group, k, reference),
                 cell: "all".to_owned(),

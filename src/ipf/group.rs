@@ -8,6 +8,9 @@ use super::solution::HistoryRow;
 use super::{Constraint, Problem, Scaling};
 use crate::matrix::Value;
 
+/// Relative rounding of sums of millions of terms.
+pub(super) const SUM_ROUNDING: f64 = 256.0 * f64::EPSILON;
+
 /// How far the sums of a constraint's cells are from their targets.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Measure {
@@ -179,9 +182,9 @@ impl Group {
         (total, reachable)
     }
 
-    /// Whether totals differ by more than the limit.
-    pub fn totals_differ(&self) -> bool {
-        (self.total_ratio - 1.0).abs() > self.total_ratio_limit
+    /// Whether totals in this ratio differ by more than the limit; rounding never does.
+    pub fn beyond_limit(&self, ratio: f64) -> bool {
+        (ratio - 1.0).abs() > self.total_ratio_limit + SUM_ROUNDING
     }
 
     /// The goal iterated toward.

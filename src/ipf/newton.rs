@@ -31,6 +31,9 @@ const START_ITERATIONS: usize = 2;
 /// Conjugate-gradient iterations per Newton step, at most.
 const MAX_CG: usize = 500;
 
+/// Newton steps in which the gradient has to shrink.
+const STAGNATION_STEPS: usize = 10;
+
 /// Largest change of a log-factor in one step.
 const MAX_STEP: f64 = 5.0;
 
@@ -114,7 +117,7 @@ pub(super) fn iterate<V: Value>(cpu: &Cpu<V>, group: &Group, scaling: &mut Scali
     let mut previous = point.factors.clone();
     let mut stop = GroupStop::MaxIterations;
     let mut iterations = 0;
-    let mut residual_before = f64::INFINITY;
+    let mut residuals = Vec::new();
     loop {
         let unsettled = group.unsettled_by(destination, &point.column_sums);
         if unsettled <= group.tolerance {
@@ -125,8 +128,13 @@ pub(super) fn iterate<V: Value>(cpu: &Cpu<V>, group: &Group, scaling: &mut Scali
             break;
         }
         let residual = dual.gradient(&point).iter().map(|g| g * g).sum::<f64>().sqrt();
-        let forcing = forcing_term(residual, residual_before, group.tolerance, unsettled);
-        residual_before = residual;
+        let before = residuals.last().copied().unwrap_or(f64::INFINITY);
+        let forcing = forcing_term(residual, before, group.tolerance, unsettled);
+        residuals.push(residual);
+        if stagnated(&residuals) {
+            stop = GroupStop::Stagnated;
+            break;
+        }
         let Some(next) = dual.newton_step(&point, forcing) else {
             stop = GroupStop::Stagnated;
             break;
@@ -153,6 +161,13 @@ pub(super) fn iterate<V: Value>(cpu: &Cpu<V>, group: &Group, scaling: &mut Scali
     scaling.apply(margin(origin), &point.factors.origin);
     scaling.apply(margin(destination), &point.factors.destination);
     Outcome { stop, iterations, half_sweeps: dual.half_sweeps, before_last, history }
+}
+
+/// Whether ten steps have not reduced the gradient by a tenth. Where the margins can be met, even
+/// only in the limit, every few steps halve it; where they cannot, v runs away.
+fn stagnated(residuals: &[f64]) -> bool {
+    let k = residuals.len();
+    k > STAGNATION_STEPS && residuals[k - 1] > 0.9 * residuals[k - 1 - STAGNATION_STEPS]
 }
 
 /// Relative accuracy asked of the conjugate gradients: quadratic in the last reduction, and no

@@ -1,8 +1,10 @@
 //! The loop: steps in order, repeat groups to convergence, on the matrix or on its collapse.
 
+use std::sync::Arc;
+
 use super::cpu::Cpu;
 use super::explain;
-use super::group::{Group, Measure};
+use super::group::{Group, Measure, SUM_ROUNDING};
 use super::newton;
 use super::problem::Stage;
 use super::solution::{ConstraintReport, HistoryRow, Infeasible, Solution, Solver, StopReason};
@@ -10,10 +12,6 @@ use super::{Constraint, Problem, Scaling};
 use crate::Result;
 use crate::geography::Partition;
 use crate::matrix::{FlowMatrix, Value};
-
-/// Relative difference allowed between a violation judged inside the loop and the same violation
-/// recomputed from the harmonized entries: the rounding of sums of millions of terms.
-const RECHECK_ROUNDING: f64 = 256.0 * f64::EPSILON;
 
 /// Applies a plan to a seed.
 ///
@@ -93,8 +91,13 @@ fn collapse_point<V: Value>(
 ) -> (usize, Option<Partition>) {
     let refinement = |from: usize| {
         let constraints = stages[from..].iter().flat_map(|stage| problem.constraints_of(stage));
-        let parts: Vec<&Partition> =
-            constraints.flat_map(|c| c.margin().partitions().map(AsRef::as_ref)).collect();
+        // Constraints at the same level share their partition.
+        let mut parts: Vec<&Arc<Partition>> = Vec::new();
+        for part in constraints.flat_map(|c| c.margin().partitions()) {
+            if !parts.iter().any(|known| Arc::ptr_eq(known, part)) {
+                parts.push(part);
+            }
+        }
         Partition::common_refinement(&parts)
     };
     for from in 0..stages.len() {
@@ -188,7 +191,7 @@ impl<'a, V: Value> Run<'a, V> {
         if group.total_ratio.ln().abs() > self.total_ratio.ln().abs() {
             self.total_ratio = group.total_ratio;
         }
-        self.totals_differ |= group.totals_differ();
+        self.totals_differ |= group.beyond_limit(group.total_ratio);
         let outcome = if self.solver == Solver::Newton {
             newton::iterate(cpu, group, scaling)
         } else {
@@ -201,7 +204,7 @@ impl<'a, V: Value> Run<'a, V> {
         self.group_stop = Some(outcome.stop);
         self.infeasible.extend(explain::differing_totals(group));
         // Whatever stopped it, a group whose margins hold up to rounding needs no explanation.
-        let met = group.tolerance + RECHECK_ROUNDING;
+        let met = group.tolerance + SUM_ROUNDING;
         if outcome.stop != GroupStop::Settled && group.unsettled(cpu, scaling) > met {
             self.infeasible.extend(explain::guilty_sets(cpu, group, &start));
         }
@@ -255,7 +258,8 @@ impl<'a, V: Value> Run<'a, V> {
             .chain(plan.repeat.iter().flat_map(|g| g.constraints.iter().map(|_| g.tolerance)));
         let met = constraints.iter().all(|report| {
             let tolerance = tolerances.next().expect("one per constraint");
-            !report.judged || report.max_relative <= tolerance + RECHECK_ROUNDING
+            // The loop judged sums of classes; the same sums over entries round differently.
+            !report.judged || report.max_relative <= tolerance + SUM_ROUNDING
         });
         if self.totals_differ {
             StopReason::TotalsDiffer
