@@ -1,29 +1,19 @@
 //! Matrix files through the binary: exchange with scipy and pyarrow, and what is said of bad input.
 
+#[path = "common/cli.rs"]
+mod cli;
+
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
 use assert_cmd::cargo::cargo_bin;
+use cli::python;
 use flowrake::geography::{Geography, Geoid};
 use flowrake::matrix::npz::{Array, write_arrays};
 use flowrake::matrix::{AnyFlowMatrix, FlowMatrix, file};
 use proptest::prelude::*;
 use tempfile::TempDir;
-
-/// A Python with numpy, scipy and pyarrow.
-fn python() -> PathBuf {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python");
-    match std::env::var_os("FLOWRAKE_PYTHON") {
-        Some(python) => python.into(),
-        None if own.exists() => own,
-        None => panic!(
-            "expected a Python with numpy, scipy and pyarrow in {} or $FLOWRAKE_PYTHON, found \
-             none; run ./test, which makes one",
-            own.display()
-        ),
-    }
-}
 
 /// Runs one test of `interop.py`.
 fn interop(test: &str) {

@@ -5,10 +5,9 @@ mod cli;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use cli::{Folder, assert_persons, assert_same_flows, sum};
+use cli::{Folder, assert_persons, assert_same_flows, python, sum};
 use serde_json::Value;
 
 /// Rounding of a few operations on f64, beside the tolerance of the iteration.
@@ -16,20 +15,6 @@ const ROUNDING: f64 = 1e-12;
 
 /// Every way to meet the margins.
 const SOLVERS: [&str; 4] = ["auto", "direct", "collapsed", "newton"];
-
-/// A Python with numpy and scipy.
-fn python() -> PathBuf {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python");
-    match std::env::var_os("FLOWRAKE_PYTHON") {
-        Some(python) => python.into(),
-        None if own.exists() => own,
-        None => panic!(
-            "expected a Python with numpy and scipy in {} or $FLOWRAKE_PYTHON, found none; run \
-             ./test, which makes one",
-            own.display()
-        ),
-    }
-}
 
 /// Keys of a JSON object.
 fn keys(object: &Value) -> Vec<&str> {

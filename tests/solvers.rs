@@ -27,6 +27,25 @@ fn seed_and_truth(n: usize, density: f64, rng: &mut ChaCha8Rng) -> (Dense, Dense
     (seed, truth)
 }
 
+/// Every solver converges to what the oracle has after `iterations`.
+fn assert_as_oracle(
+    seed: &Dense,
+    plan: &Problem,
+    solvers: &[Solver],
+    iterations: u32,
+    tolerance: f64,
+) {
+    let mut oracle = seed.clone();
+    oracle.apply(plan.plan(), iterations);
+    let sparse = seed.sparse();
+    for &solver in solvers {
+        let solution = solve(&sparse, plan, solver).unwrap();
+        assert!(solution.converged(), "{solver}: {:?}", solution.constraints);
+        let result = dense_result(&sparse, &solution);
+        assert_close(&solver.to_string(), &result.flows, &oracle.flows, tolerance);
+    }
+}
+
 #[test]
 fn two_margins_of_scattered_groups() {
     for number in 0..5 {
@@ -37,15 +56,7 @@ fn two_margins_of_scattered_groups() {
         let columns = met_by(&truth, "columns", Groups::Destination(q), entries);
         let rows = met_by(&truth, "rows", Groups::Origin(p), entries);
         let plan = problem(24, vec![], vec![repeat(vec![columns, rows], 1e-14)]);
-        let mut oracle = seed.clone();
-        oracle.apply(plan.plan(), 400);
-        for solver in SOLVERS {
-            let sparse = seed.sparse();
-            let solution = solve(&sparse, &plan, solver).unwrap();
-            assert!(solution.converged(), "{solver}: {:?}", solution.constraints);
-            let result = dense_result(&sparse, &solution);
-            assert_close(&solver.to_string(), &result.flows, &oracle.flows, 1e-12);
-        }
+        assert_as_oracle(&seed, &plan, &SOLVERS, 400, 1e-12);
     }
 }
 
@@ -72,15 +83,7 @@ fn the_published_order_with_blocks_and_stayers() {
             1e-14,
         );
         let plan = problem(30, once, vec![group]);
-        let mut oracle = seed.clone();
-        oracle.apply(plan.plan(), 600);
-        for solver in SOLVERS {
-            let sparse = seed.sparse();
-            let solution = solve(&sparse, &plan, solver).unwrap();
-            assert!(solution.converged(), "{solver}: {:?}", solution.constraints);
-            let result = dense_result(&sparse, &solution);
-            assert_close(&solver.to_string(), &result.flows, &oracle.flows, 1e-12);
-        }
+        assert_as_oracle(&seed, &plan, &SOLVERS, 600, 1e-12);
     }
 }
 
@@ -101,15 +104,7 @@ fn repeated_blocks_movers_and_stayers_together() {
             1e-14,
         );
         let plan = problem(20, vec![], vec![group]);
-        let mut oracle = seed.clone();
-        oracle.apply(plan.plan(), 3000);
-        for solver in [Solver::Direct, Solver::Collapsed] {
-            let sparse = seed.sparse();
-            let solution = solve(&sparse, &plan, solver).unwrap();
-            assert!(solution.converged(), "{solver}: {:?}", solution.constraints);
-            let result = dense_result(&sparse, &solution);
-            assert_close(&solver.to_string(), &result.flows, &oracle.flows, 1e-11);
-        }
+        assert_as_oracle(&seed, &plan, &SOLVERS[..2], 3000, 1e-11);
     }
 }
 

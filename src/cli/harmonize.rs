@@ -141,7 +141,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if !args.quiet && !args.json {
         eprint!("{}", report.summary());
     } else if !report.converged {
-        eprintln!("flowrake: {}", report.stop);
+        eprintln!("flowrake: {}", report.solution.stop);
     }
     Ok(if report.converged { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
@@ -198,12 +198,12 @@ pub(super) fn progress(hidden: bool) -> ProgressBar {
 }
 
 /// The report of a run on a loaded plan.
-pub(super) fn report(
+pub(super) fn report<'a>(
     loaded: &LoadedPlan,
-    solution: &Solution,
+    solution: &'a Solution,
     elapsed: Elapsed,
     output: PathBuf,
-) -> RunReport {
+) -> RunReport<'a> {
     let size = with_matrix!(&loaded.seed, seed => (seed.units(), seed.nnz()));
     RunReport::new(solution, size, loaded.raised, elapsed, output)
 }

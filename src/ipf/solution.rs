@@ -121,9 +121,10 @@ pub struct Infeasible {
 }
 
 /// The outcome of [`solve`](super::solve).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Solution {
     /// The factors of the harmonized matrix.
+    #[serde(skip)]
     pub scaling: Scaling,
     /// Why the solve ended.
     pub stop: StopReason,
@@ -147,6 +148,7 @@ pub struct Solution {
     /// What cannot be met and why.
     pub infeasible: Vec<Infeasible>,
     /// Every step taken.
+    #[serde(skip)]
     pub history: Vec<HistoryRow>,
 }
 

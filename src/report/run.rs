@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::ipf::{ConstraintReport, HistoryRow, Infeasible, Solution, Solver, StopReason};
+use crate::ipf::{ConstraintReport, HistoryRow, Solution};
 
 /// Wall-clock time of the parts of a run, in seconds.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
@@ -20,17 +20,14 @@ pub struct Elapsed {
 
 /// One run, as `--json` prints it.
 #[derive(Clone, Debug, Serialize)]
-pub struct RunReport {
+pub struct RunReport<'a> {
     /// Whether every constraint that should hold does, checked on the harmonized entries in f64.
     pub converged: bool,
-    /// Why the solve ended.
-    pub stop: StopReason,
-    /// Iterations over all repeat groups.
-    pub iterations: u32,
-    /// Passes over one side's sums of the table solved on.
-    pub half_sweeps: u32,
-    /// The solver used.
-    pub solver: Solver,
+    /// Largest relative violation among the constraints convergence is judged by.
+    pub max_relative_violation: f64,
+    /// What the solver found.
+    #[serde(flatten)]
+    pub solution: &'a Solution,
     /// Where the passes over entries ran.
     pub backend: &'static str,
     /// Arithmetic of sums and factors.
@@ -41,34 +38,20 @@ pub struct RunReport {
     pub units: usize,
     /// Stored entries of the seed.
     pub entries: usize,
-    /// Units of the matrix the repeat groups were solved on.
-    pub solved_units: usize,
-    /// Stored entries of that matrix.
-    pub solved_entries: usize,
     /// Units whose stayers were raised to the floor.
     pub stayers_raised: usize,
     /// Persons added by that.
     pub stayers_added: f64,
-    /// Total of the targets that had to be rescaled most over the total they were rescaled to.
-    pub total_ratio: f64,
-    /// Largest relative violation among the constraints convergence is judged by.
-    pub max_relative_violation: f64,
-    /// Every constraint of the plan at the end.
-    pub constraints: Vec<ConstraintReport>,
-    /// What cannot be met and why.
-    pub infeasible: Vec<Infeasible>,
-    /// Sum of |change| of all entries in the last iteration, in persons.
-    pub l1_change: f64,
     /// Wall-clock times.
     pub elapsed_s: Elapsed,
     /// The matrix written.
     pub output: PathBuf,
 }
 
-impl RunReport {
+impl<'a> RunReport<'a> {
     /// A report of `solution`; `raised` are the units and persons of the stayer floor.
     pub fn new(
-        solution: &Solution,
+        solution: &'a Solution,
         (units, entries): (usize, usize),
         raised: (usize, f64),
         elapsed_s: Elapsed,
@@ -76,24 +59,15 @@ impl RunReport {
     ) -> Self {
         Self {
             converged: solution.converged(),
-            stop: solution.stop,
-            iterations: solution.iterations,
-            half_sweeps: solution.half_sweeps,
-            solver: solution.solver,
+            max_relative_violation: solution.max_relative_violation(),
+            solution,
             backend: "cpu",
             precision: "f64",
             threads: rayon::current_num_threads(),
             units,
             entries,
-            solved_units: solution.solved_units,
-            solved_entries: solution.solved_entries,
             stayers_raised: raised.0,
             stayers_added: raised.1,
-            total_ratio: solution.total_ratio,
-            max_relative_violation: solution.max_relative_violation(),
-            constraints: solution.constraints.clone(),
-            infeasible: solution.infeasible.clone(),
-            l1_change: solution.l1_change,
             elapsed_s,
             output,
         }
@@ -112,11 +86,11 @@ impl RunReport {
             "{} units, {} flows; {} solver on {} units, {} flows; {} iterations: {}",
             self.units,
             self.entries,
-            self.solver,
-            self.solved_units,
-            self.solved_entries,
-            self.iterations,
-            self.stop
+            self.solution.solver,
+            self.solution.solved_units,
+            self.solution.solved_entries,
+            self.solution.iterations,
+            self.solution.stop
         )?;
         if self.stayers_raised > 0 {
             writeln!(
@@ -125,20 +99,21 @@ impl RunReport {
                 self.stayers_raised, self.stayers_added
             )?;
         }
-        if self.total_ratio != 1.0 {
+        if self.solution.total_ratio != 1.0 {
             writeln!(
                 out,
                 "totals of the targets differ by a factor of {}; rescaled to agree",
-                self.total_ratio
+                self.solution.total_ratio
             )?;
         }
-        let width = self.constraints.iter().map(|c| c.name.chars().count()).max().unwrap_or(0);
+        let width =
+            self.solution.constraints.iter().map(|c| c.name.chars().count()).max().unwrap_or(0);
         writeln!(
             out,
             "{:width$}  {:>9}  {:>12}  {:>12}  worst cell",
             "constraint", "cells", "max persons", "max relative"
         )?;
-        for c in &self.constraints {
+        for c in &self.solution.constraints {
             write!(
                 out,
                 "{:width$}  {:>9}  {:>12.3e}  {:>12.3e}  {}",
@@ -158,7 +133,7 @@ impl RunReport {
             };
             writeln!(out, "{note}{untargeted}")?;
         }
-        for i in &self.infeasible {
+        for i in &self.solution.infeasible {
             writeln!(out, "cannot be met: {}, {}: {}", i.constraint, i.cell, i.reason)?;
         }
         let Elapsed { read, solve, write } = self.elapsed_s;

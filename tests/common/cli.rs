@@ -16,6 +16,20 @@ use tempfile::TempDir;
 /// Persons by codes of origin and destination.
 pub type Flows = BTreeMap<(String, String), f64>;
 
+/// A Python with numpy, scipy and pyarrow.
+pub fn python() -> PathBuf {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python");
+    match std::env::var_os("FLOWRAKE_PYTHON") {
+        Some(python) => python.into(),
+        None if own.exists() => own,
+        None => panic!(
+            "expected a Python with numpy, scipy and pyarrow in {} or $FLOWRAKE_PYTHON, found \
+             none; run ./test, which makes one",
+            own.display()
+        ),
+    }
+}
+
 /// A temporary folder in which the binary runs.
 pub struct Folder(TempDir);
 
