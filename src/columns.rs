@@ -85,6 +85,11 @@ impl ParquetFile {
         Ok(Self { path: path.to_owned(), reader, group_starts })
     }
 
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// First row of each row group, and the number of rows.
     pub fn group_starts(&self) -> &[usize] {
         &self.group_starts

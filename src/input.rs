@@ -13,7 +13,7 @@ pub(crate) fn map(path: &Path) -> Result<Mmap> {
     if file.metadata().map_err(|e| Error::io(path, e))?.is_dir() {
         return Err(Error::io(path, std::io::ErrorKind::IsADirectory.into()));
     }
-    // SAFETY: inputs are not changed while the program runs; a program that truncates one under
-    // us can stop us (SIGBUS), as with every mapped file, but corrupts nothing of ours.
+    // SAFETY: as with every mapped file, this holds only while nobody changes the input: users are
+    // asked not to. A truncated one stops us (SIGBUS).
     unsafe { Mmap::map(&file) }.map_err(|e| Error::io(path, e))
 }

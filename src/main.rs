@@ -25,6 +25,7 @@ enum Action {
 
 /// Exit codes: 0 done, 1 ran but did not converge, 2 bad input or usage.
 fn main() -> ExitCode {
+    report_file_size_limits();
     let result = match Command::parse().action {
         Action::Harmonize(args) => cli::harmonize::run(&args),
         Action::Convert(args) => cli::convert::run(&args).map(|()| ExitCode::SUCCESS),
@@ -35,4 +36,14 @@ fn main() -> ExitCode {
         eprintln!("flowrake: error: {error}");
         ExitCode::from(2)
     })
+}
+
+/// A file-size limit of the shell should be a write error like a full disk, not a signal that ends
+/// the program and leaves temporary files.
+fn report_file_size_limits() {
+    #[cfg(unix)]
+    // SAFETY: called before any thread is started; ignoring a signal runs no code of ours.
+    unsafe {
+        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
+    }
 }

@@ -222,6 +222,57 @@ fn a_partly_targeted_level_leaves_the_rest_alone() {
 }
 
 #[test]
+fn a_plateau_is_not_the_end() {
+    // Two halves with hardly any flow between them: the violation stays where it is until that flow
+    // has grown, 100 times slower than it takes to fit each half.
+    for (link, iterations) in [(1e-9, 842), (1e-6, 1500)] {
+        let seed = Dense::new(&[&[1.0, link], &[link, 1.0]]);
+        for solver in SOLVERS {
+            let s = fit(&seed, &[1.01, 0.99], &[0.99, 1.01], ZeroTargets::Keep, solver);
+            assert!(s.converged(), "{solver}, link {link}: {} {}", s.stop, s.iterations);
+            assert!(s.iterations <= 2 * iterations, "{solver}: {} iterations", s.iterations);
+        }
+    }
+}
+
+#[test]
+fn movers_and_stayers_must_add_up_to_all() {
+    let seed = full(4);
+    let fixed = |name, entries, ratio: f64| {
+        let groups = if entries == Entries::All {
+            Groups::Origin(identity(4))
+        } else {
+            Groups::Destination(identity(4))
+        };
+        let margin = Margin { groups: groups.clone(), entries };
+        let targets = seed.sums(&margin).iter().map(|t| t * ratio).collect();
+        constraint(name, groups, entries, targets)
+    };
+    for (ratio, converges) in [(1.004, true), (1.3, false)] {
+        let group = repeat(
+            vec![
+                fixed("movers", Entries::Movers, ratio),
+                fixed("stayers", Entries::Stayers, ratio),
+                fixed("everyone", Entries::All, 1.0),
+            ],
+            1e-10,
+        );
+        for solver in [Solver::Direct, Solver::Collapsed] {
+            let plan = problem(4, vec![], vec![group.clone()]);
+            let s = solve(&seed.sparse(), &plan, solver).unwrap();
+            assert_eq!(s.converged(), converges, "{solver}: {:?}", s.constraints);
+            assert!((s.total_ratio - ratio).abs() < 1e-14, "{}", s.total_ratio);
+            if converges {
+                assert_close("seed", &dense_result(&seed.sparse(), &s).flows, &seed.flows, 1e-9);
+            } else {
+                assert_eq!(s.stop, StopReason::TotalsDiffer);
+                assert_eq!(s.infeasible[0].constraint, "movers + stayers / everyone");
+            }
+        }
+    }
+}
+
+#[test]
 fn exhausted_iterations_are_not_convergence() {
     let seed = full(3);
     let rows = constraint("rows", Groups::Origin(identity(3)), Entries::All, vec![9.0, 1.0, 5.0]);

@@ -82,3 +82,17 @@ fn newton_and_ipf_find_the_same_matrix() {
     });
     assert_close("newton and IPF", &newton, &ipf, 1e-10);
 }
+
+#[test]
+fn newton_does_not_lose_what_it_has_when_asked_for_more() {
+    let (seed, plan) = sticky(800, 3, 5);
+    for tolerance in [1e-12, 1e-13, 1e-14, 0.0] {
+        let mut asked = plan.plan().clone();
+        asked.repeat[0].tolerance = tolerance;
+        let asked = problem(800, vec![], asked.repeat);
+        let solution = solve(&seed, &asked, Solver::Newton).unwrap();
+        let violation = solution.max_relative_violation();
+        assert!(violation <= 1e-12, "tolerance {tolerance:e}: {violation:e}");
+        assert!(solution.half_sweeps <= 400, "{} half-sweeps", solution.half_sweeps);
+    }
+}

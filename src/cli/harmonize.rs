@@ -205,7 +205,7 @@ pub(super) fn report<'a>(
     output: PathBuf,
 ) -> RunReport<'a> {
     let size = with_matrix!(&loaded.seed, seed => (seed.units(), seed.nnz()));
-    RunReport::new(solution, size, loaded.raised, elapsed, output)
+    RunReport::new(solution, loaded.year, size, loaded.raised, elapsed, output)
 }
 
 /// Writes the harmonized matrix with what its file can say about itself.

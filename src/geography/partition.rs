@@ -23,47 +23,81 @@ pub struct Partition {
 impl Partition {
     /// Groups the units of `geography` at `level`; cells are sorted by code, except at
     /// [`Level::Geoid`], where they keep the order of the units.
+    ///
+    /// A column of the units table with the name of a prefix level must group the units as their
+    /// codes do, unless they are no GEOIDs; then the column counts.
     pub fn new(geography: &Geography, level: &Level) -> Result<Self> {
-        let name = level.to_string();
-        let text_of = |unit: usize| geography.geoids()[unit].as_str();
         match level {
             Level::Geoid => Ok(Self {
-                name,
+                name: level.to_string(),
                 cell_of: (0..geography.len() as u32).collect(),
-                codes: (0..geography.len()).map(|unit| text_of(unit).to_owned()).collect(),
+                codes: geography.geoids().iter().map(ToString::to_string).collect(),
             }),
-            Level::Column(column) => {
-                let Some(texts) = geography.column(column) else {
-                    let mut known: Vec<&str> =
-                        vec!["state", "county", "tract", "block_group", "geoid"];
-                    known.extend(geography.column_names());
-                    return Err(Error::request(format!(
-                        "level `{column}`: expected one of {} (the last are columns of the units \
-                         table), found no such column",
-                        known.join(", ")
-                    )));
-                };
-                if let Some(unit) = texts.iter().position(String::is_empty) {
-                    return Err(Error::request(format!(
-                        "level `{column}`: unit {} has no text in that column of the units table",
-                        text_of(unit)
-                    )));
-                }
-                Ok(Self::from_texts(name, texts.iter().map(String::as_str)))
-            }
+            Level::Column(column) => Self::by_column(geography, column),
             prefix => {
                 let digits = prefix.digits().expect("the other levels are matched above");
-                for geoid in geography.geoids() {
-                    if !geoid.is_numeric() || geoid.as_str().len() < digits {
-                        return Err(Error::request(format!(
-                            "level `{level}` is the first {digits} digits of a GEOID, found unit \
-                             `{geoid}`; use level `geoid` or a column of the units table"
-                        )));
-                    }
+                let by_code = Self::by_prefix(geography, prefix, digits);
+                if geography.column(&level.to_string()).is_none() {
+                    return by_code;
                 }
-                Ok(Self::from_texts(name, (0..geography.len()).map(|u| &text_of(u)[..digits])))
+                let by_column = Self::by_column(geography, &level.to_string());
+                match (by_code, by_column) {
+                    (Err(_), by_column) => by_column,
+                    (Ok(by_code), Ok(by_column)) if !by_code.same_cells(&by_column) => {
+                        Err(Error::request(format!(
+                            "level `{level}`: expected the column `{level}` of the units table to \
+                             group units as the first {digits} digits of their GEOIDs do, found \
+                             other groups; rename the column"
+                        )))
+                    }
+                    (Ok(by_code), _) => Ok(by_code),
+                }
             }
         }
+    }
+
+    fn by_column(geography: &Geography, column: &str) -> Result<Self> {
+        let Some(texts) = geography.column(column) else {
+            let mut known: Vec<&str> = vec!["state", "county", "tract", "block_group", "geoid"];
+            known.extend(geography.column_names());
+            return Err(Error::request(format!(
+                "level `{column}`: expected one of {} (the last are columns of the units table), \
+                 found no such column",
+                known.join(", ")
+            )));
+        };
+        if let Some(unit) = texts.iter().position(String::is_empty) {
+            return Err(Error::request(format!(
+                "level `{column}`: unit {} has no text in that column of the units table",
+                geography.geoids()[unit]
+            )));
+        }
+        Ok(Self::from_texts(column.to_owned(), texts.iter().map(String::as_str)))
+    }
+
+    fn by_prefix(geography: &Geography, level: &Level, digits: usize) -> Result<Self> {
+        for geoid in geography.geoids() {
+            let length = geoid.as_str().len();
+            if !geoid.is_numeric() || length < digits {
+                let advice = if geoid.is_numeric() && length + 1 == digits {
+                    format!("if its leading zero was lost, write `0{geoid}`; or ")
+                } else {
+                    String::new()
+                };
+                return Err(Error::request(format!(
+                    "level `{level}` is the first {digits} digits of a GEOID, found unit `{geoid}`; \
+                     {advice}use level `geoid` or a column of the units table"
+                )));
+            }
+        }
+        let prefixes = geography.geoids().iter().map(|geoid| &geoid.as_str()[..digits]);
+        Ok(Self::from_texts(level.to_string(), prefixes))
+    }
+
+    /// Whether both group the units alike, whatever the codes.
+    fn same_cells(&self, other: &Self) -> bool {
+        let both: BTreeSet<(&u32, &u32)> = self.cell_of.iter().zip(&other.cell_of).collect();
+        both.len() == self.cells() && both.len() == other.cells()
     }
 
     fn from_texts<'a>(name: String, texts: impl Iterator<Item = &'a str> + Clone) -> Self {
@@ -191,6 +225,25 @@ mod tests {
         let units = geography(&["01003", "02001"]);
         let error = Partition::new(&units, &Level::Tract).unwrap_err().to_string();
         assert!(error.contains("first 11 digits") && error.contains("01003"), "{error}");
+    }
+
+    #[test]
+    fn a_column_named_like_a_level_must_agree_with_it() {
+        let table = |codes: [&str; 3], states: [&str; 3]| {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("units.csv");
+            let rows: Vec<String> =
+                codes.iter().zip(states).map(|(code, state)| format!("{code},{state}\n")).collect();
+            std::fs::write(&path, format!("geoid,state\n{}", rows.concat())).unwrap();
+            Partition::new(&Geography::read(&path).unwrap(), &Level::State)
+        };
+        let named = table(["1101", "1102", "2201"], ["Ost", "Ost", "West"]).unwrap();
+        assert_eq!(named.codes(), ["11", "22"]);
+        let other = table(["1101", "1102", "2201"], ["A", "B", "A"]).unwrap_err().to_string();
+        assert!(other.contains("rename the column"), "{other}");
+        let letters = table(["X1", "X2", "Y1"], ["A", "B", "A"]).unwrap();
+        assert_eq!(letters.codes(), ["A", "B"]);
+        assert_eq!(letters.cell_of(), [0, 1, 0]);
     }
 
     #[test]

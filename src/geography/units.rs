@@ -49,9 +49,7 @@ impl Geography {
             codes.sort_by_key(String::len); // stable: the text order of equally long numbers is right
         }
         let geoids: Vec<Geoid> = codes.into_iter().map(Geoid::new).collect();
-        if geoids.iter().any(|g| g.is_numeric() && g.as_str().len() >= 5)
-            && let Some((_, problem)) = lost_zero(&geoids)
-        {
+        if let Some((_, problem)) = lost_zero(&geoids) {
             return Err(problem);
         }
         Self::build(geoids, Vec::new()).map_err(|(_, problem)| problem)
@@ -64,8 +62,8 @@ impl Geography {
 
     /// Reads a units table (CSV or Parquet): a column `geoid`, and any others as named levels.
     ///
-    /// Codes made of digits must not differ by one in length (11 and 12, say): that is how a lost
-    /// leading zero shows. Units numbered from `0` may.
+    /// County, tract or block-group codes of which some are a digit short are refused: that is how
+    /// a lost leading zero shows.
     pub fn read(path: &Path) -> Result<Self> {
         let table = Table::read(path)?;
         let geoids: Vec<Geoid> = table.codes("geoid")?.into_iter().map(Geoid::new).collect();
@@ -157,21 +155,24 @@ impl Geography {
     }
 }
 
-/// The first code that seems to have lost its leading zero: one digit shorter than the longest.
+/// The first code that seems to have lost its leading zero: all codes are GEOIDs of one level, but
+/// some are a digit short.
 ///
-/// Units numbered from 0 are of all lengths; no area has the code `0`.
+/// State codes are not judged: `1` to `12` may as well be numbers, as may codes of many lengths.
 fn lost_zero(geoids: &[Geoid]) -> Option<(usize, String)> {
-    if geoids.iter().any(|g| g.as_str() == "0") {
+    let lengths: BTreeSet<usize> = geoids.iter().map(|g| g.as_str().len()).collect();
+    let (&shortest, &longest) = (lengths.first()?, lengths.last()?);
+    let level = Level::with_digits(longest).filter(|level| *level != Level::State)?;
+    if lengths.len() != 2 || shortest + 1 != longest || !geoids.iter().all(Geoid::is_numeric) {
         return None;
     }
-    let longest = geoids.iter().filter(|g| g.is_numeric()).map(|g| g.as_str().len()).max()?;
-    let row = geoids.iter().position(|g| g.is_numeric() && g.as_str().len() + 1 == longest)?;
+    let row = geoids.iter().position(|g| g.as_str().len() == shortest)?;
     let geoid = &geoids[row];
     Some((
         row,
         format!(
-            "expected codes of one length, found `{geoid}` beside codes of {longest} digits; if \
-             its leading zero was lost, write `0{geoid}`"
+            "expected codes of {longest} digits (level {level}), found `{geoid}` with {shortest}: \
+             it lost its leading zero, write `0{geoid}`"
         ),
     ))
 }
@@ -192,6 +193,21 @@ mod tests {
         assert_eq!(from_codes(&["02", "10", "01"]).unwrap(), ["01", "02", "10"]);
         let problem = from_codes(&["1001", "13121"]).unwrap_err();
         assert!(problem.ends_with("write `01001`"), "{problem}");
+    }
+
+    #[test]
+    fn numbers_and_foreign_codes_have_lost_no_zero() {
+        for codes in [
+            vec!["1", "2", "10", "12"],
+            vec!["01", "02", "2A", "2B", "971", "972"],
+            vec!["9999", "10000", "1", "22", "333"],
+            vec!["1234", "12345", "X"],
+        ] {
+            let codes: Vec<Geoid> = codes.into_iter().map(Geoid::new).collect();
+            assert_eq!(lost_zero(&codes), None);
+        }
+        let counties = ["13121", "1001"].map(Geoid::new);
+        assert_eq!(lost_zero(&counties).unwrap().0, 1);
     }
 
     #[test]

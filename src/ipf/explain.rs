@@ -42,21 +42,24 @@ pub(super) fn unreachable_cells(
                 }
                 if seed[cell] > 0.0 {
                     format!(
-                        "target {target} but an earlier target of 0 emptied it ({} persons in the \
-                         seed): make the zero targets agree, or use zero_targets = \"keep\"",
-                        seed[cell]
+                        "target {} but an earlier target of 0 emptied it ({} persons in the seed): \
+                         make the zero targets agree, or use zero_targets = \"keep\"",
+                        persons(target),
+                        persons(seed[cell])
                     )
                 } else {
                     format!(
-                        "target {target} but the seed has no flow here: add some to the seed, set \
-                         the target to 0, or aggregate to a coarser level"
+                        "target {} but the seed has no flow here: add some to the seed, set the \
+                         target to 0, or aggregate to a coarser level",
+                        persons(target)
                     )
                 }
             }
             Goal::KeptZero if sum > 0.0 => format!(
-                "target 0 but {sum} persons remain, since zero targets are left alone: use \
+                "target 0 but {} persons remain, since zero targets are left alone: use \
                  zero_targets = \"enforce\" to empty it, \"cap\" with a margin of error, or drop \
-                 the target"
+                 the target",
+                persons(sum)
             ),
             _ => continue,
         };
@@ -82,29 +85,31 @@ pub(super) fn unreachable_cells(
 
 /// Totals of a group's constraints that differ beyond the limit.
 pub(super) fn differing_totals(group: &Group) -> Vec<Infeasible> {
-    let total =
-        |k: usize| -> f64 { group.constraints[k].targets().iter().filter(|t| !t.is_nan()).sum() };
-    let mut found = Vec::new();
-    for (k, reference) in group.reference.iter().enumerate() {
-        let Some(reference) = *reference else { continue };
-        let ratio = 1.0 / group.scale[k];
-        if group.beyond_limit(ratio) {
-            found.push(Infeasible {
-                constraint: pair_name(group, k, reference),
+    let differing = group.mismatches.iter().filter(|m| group.beyond_limit(m.ratio()));
+    differing
+        .map(|mismatch| {
+            let ratio = mismatch.ratio();
+            let names: Vec<&str> =
+                mismatch.rescaled.iter().map(|&k| group.constraints[k].name()).collect();
+            Infeasible {
+                constraint: format!(
+                    "{} / {}",
+                    names.join(" + "),
+                    group.constraints[mismatch.reference].name()
+                ),
                 cell: "all".to_owned(),
                 reason: format!(
-                    "the targets sum to {} and {}, a ratio of {ratio}: {:.3} % apart, more than \
+                    "the targets sum to {} and {}, a ratio of {ratio:.9}: {:.3} % apart, more than \
                      total_ratio_limit = {} allows; correct the targets, or raise the limit to \
                      have the first rescaled to the second",
-                    total(k),
-                    total(reference),
+                    persons(mismatch.total),
+                    persons(mismatch.reference_total),
                     100.0 * (ratio - 1.0).abs(),
                     group.total_ratio_limit
                 ),
-            });
-        }
-    }
-    found
+            }
+        })
+        .collect()
 }
 
 /// For every two constraints of the group, sets of cells that need more than the cells they share
@@ -242,12 +247,21 @@ fn describe(group: &Group, left: usize, right: usize, deficit: &Deficit, slack: 
              `{}`, which may hold only {}: {} too many; lower the first targets, raise the second, \
              or add flows that connect {guilty} with other cells to the seed",
             from.name(),
-            deficit.needed,
+            persons(deficit.needed),
             to.name(),
-            deficit.available,
-            deficit.needed - deficit.available
+            persons(deficit.available),
+            persons(deficit.needed - deficit.available)
         ),
     }
+}
+
+/// Persons with at most six decimals, or in powers of ten where that says nothing.
+fn persons(number: f64) -> String {
+    if number != 0.0 && !(1e-3..1e15).contains(&number.abs()) {
+        return format!("{number:e}");
+    }
+    let text = format!("{number:.6}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 fn pair_name(group: &Group, a: usize, b: usize) -> String {

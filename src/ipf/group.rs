@@ -35,7 +35,8 @@ impl Measure {
             let relative = violation / unit_of(goal, mean);
             measure.total += violation;
             measure.max_absolute = measure.max_absolute.max(violation);
-            if relative > measure.max_relative || measure.worst.is_none() {
+            // A sum that is no number is worse than any violation.
+            if relative > measure.max_relative || relative.is_nan() || measure.worst.is_none() {
                 measure.max_relative = relative;
                 measure.worst = Some(cell);
             }
@@ -75,13 +76,30 @@ pub(super) struct Group {
     /// Per constraint: a further ratio for iterating only. Targets of empty cells cannot be met;
     /// without it the rest would drift by the missing share in every iteration.
     damp: Vec<f64>,
-    /// Per constraint: the reference constraint, where its targets were made to agree with one.
-    pub reference: Vec<Option<usize>>,
+    /// Totals that had to be made to agree.
+    pub mismatches: Vec<Mismatch>,
     /// Total of the targets that had to be rescaled most over that of their reference.
     pub total_ratio: f64,
     /// Sums of every constraint when the group starts.
     pub start_sums: Vec<Vec<f64>>,
     means: Vec<f64>,
+}
+
+/// Constraints whose targets were rescaled together to the total of another.
+pub(super) struct Mismatch {
+    /// One constraint; or one of all movers and one of all stayers, whose totals add up.
+    pub rescaled: Vec<usize>,
+    pub reference: usize,
+    /// Sum of the targets, as given.
+    pub total: f64,
+    /// Sum of the reference's.
+    pub reference_total: f64,
+}
+
+impl Mismatch {
+    pub fn ratio(&self) -> f64 {
+        self.total / self.reference_total
+    }
 }
 
 /// What one step did.
@@ -110,7 +128,7 @@ impl Group {
             total_ratio_limit: f64::INFINITY,
             scale: vec![1.0; n],
             damp: vec![1.0; n],
-            reference: vec![None; n],
+            mismatches: Vec::new(),
             total_ratio: 1.0,
             start_sums: Vec::new(),
             means: constraints.iter().map(mean_target).collect(),
@@ -131,35 +149,56 @@ impl Group {
     ///
     /// Where two constraints both fix the sum of all the same entries, their totals must agree or
     /// alternating between them never settles. The reference is the last origin constraint (as
-    /// published: column targets are rescaled to the rows' total), or else the last one.
+    /// published: column targets are rescaled to the rows' total), or else the last one. Movers and
+    /// stayers that are both fixed must add up to all.
     fn balance<W: Value>(&mut self, cpu: &Cpu<W>, scaling: &Scaling) {
         self.start_sums =
             self.constraints.iter().map(|c| cpu.cell_sums(c.margin(), scaling)).collect();
-        for entries in [Entries::All, Entries::Movers, Entries::Stayers] {
+        let [all, movers, stayers] = [Entries::All, Entries::Movers, Entries::Stayers].map(|e| {
             let covering: Vec<usize> = (0..self.constraints.len())
-                .filter(|&k| self.constraints[k].margin().entries == entries && self.covers(k))
+                .filter(|&k| self.constraints[k].margin().entries == e && self.covers(k))
                 .collect();
-            let mut origins = covering
-                .iter()
-                .filter(|&&k| matches!(self.constraints[k].margin().groups, Groups::Origin(_)));
-            let Some(&reference) = origins.next_back().or(covering.last()) else { continue };
-            let (total, reachable) = self.totals(reference);
+            let is_origin =
+                |k: &&usize| matches!(self.constraints[**k].margin().groups, Groups::Origin(_));
+            let reference = covering.iter().rfind(is_origin).or(covering.last()).copied();
+            (covering, reference)
+        });
+        for (covering, reference) in [&all, &movers, &stayers] {
+            let Some(reference) = *reference else { continue };
             for &k in covering.iter().filter(|&&k| k != reference) {
-                let (own_total, own_reachable) = self.totals(k);
-                if own_total <= 0.0 || total <= 0.0 {
-                    continue;
-                }
-                self.reference[k] = Some(reference);
-                self.scale[k] = total / own_total;
-                let ratio = own_total / total;
-                if ratio.ln().abs() > self.total_ratio.ln().abs() {
-                    self.total_ratio = ratio;
-                }
-                if own_reachable > 0.0 && (own_reachable < own_total || reachable < total) {
-                    self.damp[k] = reachable / (own_reachable * self.scale[k]);
-                }
+                self.agree(&[k], &[k], reference);
             }
         }
+        if let ((_, Some(all)), (m, Some(movers)), (s, Some(stayers))) = (all, movers, stayers) {
+            // Both sides change by one ratio, whichever constraints fix them.
+            self.agree(&[movers, stayers], &[m, s].concat(), all);
+        }
+    }
+
+    /// Rescales the targets of `rescaled` so that those of `parts` add up to those of `reference`.
+    fn agree(&mut self, parts: &[usize], rescaled: &[usize], reference: usize) {
+        let (reference_total, reference_reachable) = self.totals(reference);
+        let (mut total, mut reachable) = (0.0, 0.0);
+        for &k in parts {
+            let (own_total, own_reachable) = self.totals(k);
+            total += own_total;
+            reachable += own_reachable;
+        }
+        if total <= 0.0 || reference_total <= 0.0 {
+            return;
+        }
+        let mismatch = Mismatch { rescaled: parts.to_vec(), reference, total, reference_total };
+        let ratio = mismatch.ratio();
+        for &k in rescaled {
+            self.scale[k] /= ratio;
+            if reachable > 0.0 && (reachable < total || reference_reachable < reference_total) {
+                self.damp[k] *= ratio * reference_reachable / reachable;
+            }
+        }
+        if ratio.ln().abs() > self.total_ratio.ln().abs() {
+            self.total_ratio = ratio;
+        }
+        self.mismatches.push(mismatch);
     }
 
     /// Whether every entry the constraint counts is in a cell that is scaled to a target.
@@ -252,7 +291,8 @@ impl Group {
             Goal::Equal(_) if sum == 0.0 => 0.0,
             goal => goal.violation(sum) / unit_of(goal, mean),
         });
-        unsettled.fold(0.0, f64::max)
+        // f64::max would drop a NaN.
+        unsettled.fold(0.0, |worst, v| if v.is_nan() { f64::INFINITY } else { worst.max(v) })
     }
 
     /// Largest relative violation of any constraint among the cells that can be scaled.

@@ -31,6 +31,12 @@ const START_ITERATIONS: usize = 2;
 /// Conjugate-gradient iterations per Newton step, at most.
 const MAX_CG: usize = 500;
 
+/// Relative rounding of the dual function, a sum over all cells.
+const PHI_ROUNDING: f64 = 64.0 * f64::EPSILON;
+
+/// Curvature, relative to that of the column sums alone, that is rounding.
+const FLAT: f64 = 64.0 * f64::EPSILON;
+
 /// Newton steps in which the gradient has to shrink.
 const STAGNATION_STEPS: usize = 10;
 
@@ -99,6 +105,8 @@ struct Point {
     /// Row factors x (`origin`) and column factors y = exp(v) (`destination`).
     factors: Scaling,
     phi: f64,
+    /// Sum of the magnitudes of the terms of phi: its rounding is a few epsilon of this.
+    phi_magnitude: f64,
     column_sums: Vec<f64>,
 }
 
@@ -231,27 +239,31 @@ impl<'a> Dual<'a> {
             blocks: Vec::new(),
         };
         let sums = self.passes.origin_sums(&factors);
-        let mut phi = 0.0;
+        let (mut phi, mut phi_magnitude) = (0.0, 0.0_f64);
+        let mut add = |term: f64| {
+            phi += term;
+            phi_magnitude += term.abs();
+        };
         for ((x, side), sum) in factors.origin.iter_mut().zip(&self.rows).zip(sums) {
             match side {
                 Side::Free(target) if (target / sum).is_finite() => {
                     *x = target / sum;
-                    phi += target * sum.ln();
+                    add(target * sum.ln());
                 }
                 // A free row whose entries were all emptied cannot be scaled.
                 Side::Free(_) => {}
-                Side::Fixed => phi += sum,
+                Side::Fixed => add(sum),
                 Side::Zero => *x = 0.0,
             }
         }
         for (v, side) in v.iter().zip(&self.columns) {
             if let Side::Free(target) = side {
-                phi -= target * v;
+                add(-target * v);
             }
         }
         let column_sums = self.passes.destination_sums(&factors);
         self.half_sweeps += 2;
-        Point { v, factors, phi, column_sums }
+        Point { v, factors, phi, phi_magnitude, column_sums }
     }
 
     /// Row sums at a point, which are the targets wherever there is one.
@@ -291,15 +303,33 @@ impl<'a> Dual<'a> {
         for _ in 0..30 {
             let v = point.v.iter().zip(&direction).map(|(v, d)| v + length * d).collect();
             let next = self.point_at(v);
-            // Close to the solution phi no longer shows the progress in its last digits: there a
-            // smaller gradient decides.
-            let decreased = next.phi <= point.phi + 1e-4 * length * slope;
-            if next.phi.is_finite() && (decreased || norm(&self.gradient(&next)) < 0.25 * before) {
+            // Close to the solution phi no longer shows the progress in its last digits: there only
+            // a smaller gradient does.
+            let promised = -1e-4 * length * slope;
+            let decreased =
+                promised > PHI_ROUNDING * point.phi_magnitude && next.phi <= point.phi - promised;
+            let gradient_after = norm(&self.gradient(&next));
+            if gradient_after.is_finite() && (decreased || gradient_after < 0.25 * before) {
                 return Some(next);
             }
             length /= 2.0;
         }
         None
+    }
+
+    /// Where every row and column is scaled, H is blind to a factor common to all columns, and the
+    /// part of a residual along it is rounding: takes it out, in proportion to the targets.
+    fn remove_common_factor(&self, residual: &mut [f64]) {
+        let fixed = |side: &Side| *side == Side::Fixed;
+        if self.rows.iter().any(fixed) || self.columns.iter().any(fixed) {
+            return;
+        }
+        let target = |side: &Side| if let Side::Free(target) = side { *target } else { 0.0 };
+        let total: f64 = self.columns.iter().map(target).sum();
+        let share = residual.iter().sum::<f64>() / total;
+        for (r, side) in residual.iter_mut().zip(&self.columns) {
+            *r -= share * target(side);
+        }
     }
 
     /// Solves `H d = -g` until the residual is `forcing` times the gradient, both in the norm of the
@@ -310,6 +340,7 @@ impl<'a> Dual<'a> {
         let n = gradient.len();
         let mut d = vec![0.0; n];
         let mut r: Vec<f64> = gradient.iter().map(|g| -g).collect();
+        self.remove_common_factor(&mut r);
         let precondition = |r: &[f64]| -> Vec<f64> {
             r.iter()
                 .zip(&hessian.diagonal)
@@ -328,8 +359,10 @@ impl<'a> Dual<'a> {
             let hp = hessian.times(self, &p);
             self.half_sweeps += 2;
             let curvature = dot(&p, &hp);
-            // Singular directions (the common factor) carry no gradient; rounding can reach them.
-            if curvature <= 0.0 || !curvature.is_finite() {
+            // Directions without curvature (a factor common to a part that is linked to no other)
+            // carry no gradient, but rounding can reach them.
+            let scale: f64 = p.iter().zip(&point.column_sums).map(|(p, s)| p * p * s).sum();
+            if !(curvature > FLAT * scale && curvature.is_finite()) {
                 break;
             }
             let alpha = rz / curvature;
@@ -337,6 +370,7 @@ impl<'a> Dual<'a> {
                 d[k] += alpha * p[k];
                 r[k] -= alpha * hp[k];
             }
+            self.remove_common_factor(&mut r);
             z = precondition(&r);
             let next = dot(&r, &z);
             let beta = next / rz;

@@ -50,6 +50,27 @@ pub enum StopReason {
     TotalsDiffer,
 }
 
+impl StopReason {
+    /// What the user can do, where there is something.
+    pub fn advice(self) -> Option<&'static str> {
+        match self {
+            Self::Converged | Self::Infeasible | Self::TotalsDiffer => None,
+            Self::NotMet => Some(
+                "a later step or group undid an earlier one: put constraints that should hold \
+                 together into one [[repeat]] group",
+            ),
+            Self::MaxIterations => Some(
+                "raise max_iterations, try --solver newton, or see in --history whether the \
+                 violation still shrinks; 1/k means that flows have to vanish",
+            ),
+            Self::Stagnated => Some(
+                "if nothing below names cells, the tolerance is beyond the rounding of the sums or \
+                 the targets contradict each other: drop constraints in turn to find which",
+            ),
+        }
+    }
+}
+
 impl fmt::Display for StopReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

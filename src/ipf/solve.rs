@@ -192,10 +192,11 @@ impl<'a, V: Value> Run<'a, V> {
             self.total_ratio = group.total_ratio;
         }
         self.totals_differ |= group.beyond_limit(group.total_ratio);
+        let guilty = || explain::guilty_sets(cpu, group, &start);
         let outcome = if self.solver == Solver::Newton {
             newton::iterate(cpu, group, scaling)
         } else {
-            iterate(cpu, group, scaling)
+            iterate(cpu, group, scaling, &guilty)
         };
         self.iterations += outcome.iterations;
         self.half_sweeps += outcome.half_sweeps;
@@ -206,7 +207,7 @@ impl<'a, V: Value> Run<'a, V> {
         // Whatever stopped it, a group whose margins hold up to rounding needs no explanation.
         let met = group.tolerance + SUM_ROUNDING;
         if outcome.stop != GroupStop::Settled && group.unsettled(cpu, scaling) > met {
-            self.infeasible.extend(explain::guilty_sets(cpu, group, &start));
+            self.infeasible.extend(guilty());
         }
     }
 
@@ -291,12 +292,21 @@ pub(super) struct Outcome {
 }
 
 /// Plain IPF: every constraint of the group in turn, until all hold at once.
-fn iterate<W: Value>(cpu: &Cpu<W>, group: &Group, scaling: &mut Scaling) -> Outcome {
+///
+/// Where the violation hardly shrinks, `guilty` tells whether the margins can be met at all: weakly
+/// linked regions come to a plateau that ends once the flows between them have grown.
+fn iterate<W: Value>(
+    cpu: &Cpu<W>,
+    group: &Group,
+    scaling: &mut Scaling,
+    guilty: &dyn Fn() -> Vec<Infeasible>,
+) -> Outcome {
     let mut history = Vec::new();
     let mut totals = Vec::new();
     let mut before_last = scaling.clone();
     let mut stop = GroupStop::MaxIterations;
     let mut iterations = 0;
+    let mut next_look = FIRST_LOOK;
     let mut ready = None;
     while iterations < group.max_iterations {
         iterations += 1;
@@ -314,27 +324,32 @@ fn iterate<W: Value>(cpu: &Cpu<W>, group: &Group, scaling: &mut Scaling) -> Outc
             stop = GroupStop::Settled;
             break;
         }
-        totals.push(total);
         if !scaling.is_finite() {
             scaling.clone_from(&before_last);
             stop = GroupStop::Stagnated;
             break;
         }
-        if stagnated(&totals) {
-            stop = GroupStop::Stagnated;
-            break;
+        totals.push(total);
+        if totals.len() >= next_look && on_plateau(&totals) {
+            // Rounding alone is left, or the margins cannot be met.
+            if worst <= SUM_ROUNDING || !guilty().is_empty() {
+                stop = GroupStop::Stagnated;
+                break;
+            }
+            next_look = 2 * totals.len();
         }
     }
     let half_sweeps = iterations * group.constraints.len() as u32;
     Outcome { stop, iterations, half_sweeps, before_last, history }
 }
 
-/// Whether the total violation has stopped shrinking: less than a thousandth over the last fifth of
-/// at least 200 iterations. An iteration that converges like 1/k, as it does when entries have to
-/// go to zero, loses a fifth over that window, and any linear rate that would ever get there loses
-/// more than a thousandth.
-fn stagnated(totals: &[f64]) -> bool {
+/// Iterations before the first look whether the violation still shrinks.
+const FIRST_LOOK: usize = 200;
+
+/// Whether the total violation has shrunk by less than a thousandth over the last fifth of the
+/// iterations.
+fn on_plateau(totals: &[f64]) -> bool {
     let k = totals.len();
     let window = (k / 5).max(50);
-    k >= 200 && totals[k - 1] > 0.999 * totals[k - 1 - window]
+    totals[k - 1] > 0.999 * totals[k - 1 - window]
 }

@@ -76,6 +76,9 @@ impl<V: Value> Csr<V> {
     /// Builds from entries of each row in any order, duplicates summed in `f64` in the order given,
     /// as scipy does. Works in the arrays given; rows in order cost one look.
     ///
+    /// # Errors
+    /// If duplicates add up to infinity.
+    ///
     /// # Panics
     /// If the row pointers do not fit the arrays, an index is out of range or a value is negative
     /// or not finite.
@@ -84,7 +87,7 @@ impl<V: Value> Csr<V> {
         mut row_ptr: Vec<u64>,
         mut col_idx: Vec<u32>,
         mut values: Vec<V>,
-    ) -> Self {
+    ) -> Result<Self, String> {
         assert_eq!(col_idx.len(), values.len(), "indices and values differ in length");
         let mut lengths: Vec<u64> = row_ptr.windows(2).map(|w| w[1] - w[0]).collect();
         let chunks = chunks_of_rows(&row_ptr);
@@ -100,7 +103,15 @@ impl<V: Value> Csr<V> {
             }
         });
         keep_front(&mut row_ptr, &lengths, &mut col_idx, &mut values);
-        Self::new(columns, row_ptr, col_idx, values)
+        if let Some(k) = values.iter().position(|&v| v.into() == f64::INFINITY) {
+            let row = row_ptr.partition_point(|&p| p <= k as u64) - 1;
+            return Err(format!(
+                "expected entries given twice to add up to a finite number, found infinity at row \
+                 {row}, column {} (from 0)",
+                col_idx[k]
+            ));
+        }
+        Ok(Self::new(columns, row_ptr, col_idx, values))
     }
 
     /// Joins rows, each with increasing columns.
@@ -262,11 +273,19 @@ mod tests {
             vec![0, 3, 3, 5, 8],
             vec![2, 0, 2, 1, 3, 3, 3, 3],
             vec![1.0, 2.0, 3.0, 4.0, 5.0, 1e16, 1.0, 1.0],
-        );
+        )
+        .unwrap();
         assert_eq!(csr.row_ptr(), [0, 2, 2, 4, 5]);
         assert_eq!(csr.col_idx(), [0, 2, 1, 3, 3]);
         // In the order given: 1e16 + 1 + 1 rounds twice.
         assert_eq!(csr.values(), [2.0, 4.0, 4.0, 5.0, 1e16]);
+    }
+
+    #[test]
+    fn duplicates_that_overflow_are_an_error() {
+        let csr = Csr::from_unsorted(3, vec![0, 1, 3], vec![0, 2, 2], vec![1.0, 3e38_f32, 3e38]);
+        let problem = csr.unwrap_err();
+        assert!(problem.ends_with("found infinity at row 1, column 2 (from 0)"), "{problem}");
     }
 
     #[test]

@@ -36,7 +36,8 @@ pub fn read(path: &Path, units: Option<&Geography>) -> Result<(FlowMatrix<f64>, 
         entries.push(i, j, parse_persons(flow).map_err(|problem| bad("flow", problem))?);
         Ok(())
     })?;
-    Ok((entries.into_flow_matrix(units.len()), units))
+    let matrix = entries.into_flow_matrix(units.len());
+    Ok((matrix.map_err(|problem| Error::data(path, "", problem))?, units))
 }
 
 /// The units that a file names.

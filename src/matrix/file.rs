@@ -58,21 +58,26 @@ impl Format {
 pub fn read(path: &Path, units: Option<&Geography>) -> Result<(AnyFlowMatrix, Geography)> {
     let matrix = match Format::of(path)? {
         Format::Npz => npz::read(path)?,
-        Format::MatrixMarket => AnyFlowMatrix::F64(matrix_market::read(path)?),
+        Format::MatrixMarket => AnyFlowMatrix::F64(matrix_market::read(path, units)?),
         Format::Parquet => return parquet::read(path, units),
         Format::Csv => {
             return csv::read(path, units).map(|(m, units)| (AnyFlowMatrix::F64(m), units));
         }
     };
     let n = with_matrix!(&matrix, m => m.units());
+    check_size(path, n, units)?;
+    Ok((matrix, units.cloned().unwrap_or_else(|| Geography::numbered(n))))
+}
+
+/// Whether a matrix of n rows fits the units table.
+pub(super) fn check_size(path: &Path, n: usize, units: Option<&Geography>) -> Result<()> {
     match units {
-        None => Ok((matrix, Geography::numbered(n))),
-        Some(units) if units.len() == n => Ok((matrix, units.clone())),
-        Some(units) => {
+        Some(units) if units.len() != n => {
             let problem =
                 format!("expected {} x {0} as in the units table, found {n} x {n}", units.len());
             Err(Error::data(path, "", problem))
         }
+        _ => Ok(()),
     }
 }
 

@@ -74,13 +74,13 @@ impl<V: Value> FlowMatrix<V> {
     /// are the stayers.
     ///
     /// # Panics
-    /// If an index is not below `n` or a value is negative or not finite.
+    /// If an index is not below `n`, or a value or a sum of duplicates is negative or not finite.
     pub fn from_triplets(n: usize, triplets: &[(u32, u32, V)]) -> Self {
         let mut table = Triplets::default();
         for &(origin, destination, flow) in triplets {
             table.push(origin, destination, flow);
         }
-        table.into_flow_matrix(n)
+        table.into_flow_matrix(n).unwrap_or_else(|problem| panic!("{problem}"))
     }
 
     /// From a square sprs matrix (CSR or CSC), whose diagonal are the stayers.

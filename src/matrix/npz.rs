@@ -258,7 +258,8 @@ impl Parts<'_> {
             let col_idx = indices.range(0..nnz).map(|i| i.into() as u32).collect();
             (self.ptr.clone(), col_idx, data.range(0..nnz).collect())
         };
-        Ok(FlowMatrix::from_csr(Csr::from_unsorted(self.n, row_ptr, col_idx, values)))
+        let matrix = Csr::from_unsorted(self.n, row_ptr, col_idx, values);
+        Ok(FlowMatrix::from_csr(matrix.map_err(|problem| error("data.npy", problem))?))
     }
 
     /// Splits rows that are sorted, unique and valid into stayers and movers, in one pass over the

@@ -180,7 +180,8 @@ impl Columns<'_> {
         results.into_iter().collect::<Result<()>>()?;
         let entries = Triplets::new(origins, destinations, flows);
         let n = self.n.unwrap_or_else(|| entries.units());
-        Ok((entries.into_flow_matrix(n), n))
+        let matrix = entries.into_flow_matrix(n);
+        Ok((matrix.map_err(|problem| Error::data(self.file.path(), "", problem))?, n))
     }
 
     /// Reads codes or indices as unit indices.

@@ -44,11 +44,19 @@ impl<V: Value> Triplets<V> {
     /// A file sorted by origin needs no further memory, another one a second copy of a column at
     /// a time.
     ///
+    /// # Errors
+    /// If duplicates add up to infinity, or there is no memory for so many units.
+    ///
     /// # Panics
     /// If an index is not below `n` or a value is negative or not finite.
-    pub fn into_flow_matrix(self, n: usize) -> FlowMatrix<V> {
+    pub fn into_flow_matrix(self, n: usize) -> Result<FlowMatrix<V>, String> {
         let Self { origins, mut destinations, mut flows } = self;
-        let mut row_ptr = vec![0_u64; n + 1];
+        // The size is what a file's header says: asking for too much must not abort.
+        let mut row_ptr = Vec::new();
+        row_ptr
+            .try_reserve_exact(n + 1)
+            .map_err(|_| format!("expected fewer units, found {n}: not enough memory"))?;
+        row_ptr.resize(n + 1, 0_u64);
         for &origin in &origins {
             row_ptr[origin as usize + 1] += 1;
         }
@@ -60,7 +68,7 @@ impl<V: Value> Triplets<V> {
             flows = by_row(&origins, &row_ptr, &flows);
         }
         drop(origins);
-        FlowMatrix::from_csr(Csr::from_unsorted(n, row_ptr, destinations, flows))
+        Ok(FlowMatrix::from_csr(Csr::from_unsorted(n, row_ptr, destinations, flows)?))
     }
 }
 

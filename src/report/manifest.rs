@@ -65,11 +65,6 @@ impl<R: Serialize> Manifest<R> {
         })
     }
 
-    /// BLAKE3 of the first input, the configuration of the run.
-    pub fn config_hash(&self) -> &str {
-        self.inputs.first().map_or("", |input| &input.blake3)
-    }
-
     /// Where the manifest of an output goes: its name with `.manifest.json` added.
     pub fn path_for(output: &Path) -> PathBuf {
         let mut name = output.as_os_str().to_owned();

@@ -25,6 +25,10 @@ pub struct RunReport<'a> {
     pub converged: bool,
     /// Largest relative violation among the constraints convergence is judged by.
     pub max_relative_violation: f64,
+    /// What the user can do where it did not.
+    pub advice: Option<&'static str>,
+    /// End year of the matrix.
+    pub year: Option<i32>,
     /// What the solver found.
     #[serde(flatten)]
     pub solution: &'a Solution,
@@ -52,6 +56,7 @@ impl<'a> RunReport<'a> {
     /// A report of `solution`; `raised` are the units and persons of the stayer floor.
     pub fn new(
         solution: &'a Solution,
+        year: Option<i32>,
         (units, entries): (usize, usize),
         raised: (usize, f64),
         elapsed_s: Elapsed,
@@ -60,6 +65,8 @@ impl<'a> RunReport<'a> {
         Self {
             converged: solution.converged(),
             max_relative_violation: solution.max_relative_violation(),
+            advice: solution.stop.advice(),
+            year,
             solution,
             backend: "cpu",
             precision: "f64",
@@ -132,6 +139,9 @@ impl<'a> RunReport<'a> {
                 n => format!("  [{n} cells without a target]"),
             };
             writeln!(out, "{note}{untargeted}")?;
+        }
+        if let Some(advice) = self.advice {
+            writeln!(out, "what to do: {advice}")?;
         }
         for i in &self.solution.infeasible {
             writeln!(out, "cannot be met: {}, {}: {}", i.constraint, i.cell, i.reason)?;
