@@ -57,6 +57,7 @@ fn newton_needs_at_most_150_half_sweeps() {
         let newton = solve(&seed, &plan, Solver::Newton).unwrap();
         assert!(newton.converged(), "reach {reach}: {}", newton.stop);
         assert!(newton.max_relative_violation() <= 1e-10);
+        println!("reach {reach}: {} half-sweeps", newton.half_sweeps);
         assert!(newton.half_sweeps <= 150, "reach {reach}: {} half-sweeps", newton.half_sweeps);
 
         // Three hundred iterations of IPF are nowhere near.
