@@ -232,7 +232,7 @@ impl<'a, V: Value> Run<'a, V> {
                         || seed.cell_sums(constraint.margin(), &unscaled),
                     ));
                 }
-                let cell = measure.worst.filter(|_| measure.max_relative > 0.0);
+                let cell = measure.worst.filter(|_| measure.max_relative != 0.0);
                 ConstraintReport {
                     name: constraint.name().to_owned(),
                     margin: constraint.margin().to_string(),
@@ -278,7 +278,7 @@ impl<'a, V: Value> Run<'a, V> {
     }
 }
 
-/// Tolerance of a plan without a repeat group, whose steps are judged as they are applied.
+/// Tolerance of a plan without a repeat group, whose steps are all judged at the end.
 const ONCE_TOLERANCE: f64 = 1e-9;
 
 /// What iterating a group did.
