@@ -8,7 +8,7 @@ use super::Scaling;
 use super::margin::{Entries, Groups, Margin};
 use crate::geography::Partition;
 use crate::kernels;
-use crate::matrix::{Csr, FlowMatrix, Value};
+use crate::matrix::{Csr, FlowMatrix, Value, row_ranges, split_per_row};
 
 /// Entries per range of rows: about 1 MiB, enough to hide the cost of handing it to a thread.
 const RANGE_ENTRIES: usize = 1 << 17;
@@ -34,8 +34,8 @@ impl<'a, V: Value> Passes<'a, V> {
             (4 * table.columns()).max(table.nnz().div_ceil(MAX_WIDE_RANGES)).max(RANGE_ENTRIES);
         Self {
             table,
-            ranges: row_ranges(table.row_ptr(), RANGE_ENTRIES),
-            wide_ranges: row_ranges(table.row_ptr(), wide),
+            ranges: row_ranges(table.row_ptr(), RANGE_ENTRIES as u64),
+            wide_ranges: row_ranges(table.row_ptr(), wide as u64),
         }
     }
 
@@ -44,7 +44,7 @@ impl<'a, V: Value> Passes<'a, V> {
         let mut sums = vec![0.0; self.table.rows()];
         self.ranges
             .par_iter()
-            .zip(split_at_ranges(&mut sums, &self.ranges))
+            .zip(split_per_row(&self.ranges, &mut sums))
             .for_each(|(rows, out)| kernels::origin_sums(self.table, scaling, rows.clone(), out));
         sums
     }
@@ -66,9 +66,9 @@ impl<'a, V: Value> Passes<'a, V> {
     ) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
         let rows = self.table.rows();
         let (mut sums, mut factors) = (vec![0.0; rows], vec![0.0; rows]);
-        let parts = split_at_ranges(&mut sums, &self.wide_ranges)
+        let parts = split_per_row(&self.wide_ranges, &mut sums)
             .into_iter()
-            .zip(split_at_ranges(&mut factors, &self.wide_ranges));
+            .zip(split_per_row(&self.wide_ranges, &mut factors));
         let partial: Vec<Vec<f64>> = self
             .wide_ranges
             .par_iter()
@@ -266,31 +266,6 @@ impl<'a, V: Value> Cpu<'a, V> {
         let stayers = self.matrix.stayers().iter().zip(before.stayers.iter().zip(&after.stayers));
         partial.iter().sum::<f64>() + stayers.map(|(s, (b, a))| s * (a - b).abs()).sum::<f64>()
     }
-}
-
-/// Consecutive ranges of rows of at least `entries` entries each, but for the last.
-fn row_ranges(row_ptr: &[u64], entries: usize) -> Vec<Range<usize>> {
-    let rows = row_ptr.len() - 1;
-    let mut ranges = Vec::new();
-    let mut start = 0;
-    while start < rows {
-        let goal = row_ptr[start] + entries as u64;
-        // Empty rows count too: a range must not be empty, nor its rows without bound.
-        let end = row_ptr.partition_point(|&p| p < goal).clamp(start + 1, rows);
-        ranges.push(start..end);
-        start = end;
-    }
-    ranges
-}
-
-fn split_at_ranges<'s>(mut rest: &'s mut [f64], ranges: &[Range<usize>]) -> Vec<&'s mut [f64]> {
-    let mut parts = Vec::with_capacity(ranges.len());
-    for range in ranges {
-        let (part, tail) = rest.split_at_mut(range.len());
-        parts.push(part);
-        rest = tail;
-    }
-    parts
 }
 
 /// Units of every cell, in index order.

@@ -90,9 +90,9 @@ impl<V: Value> Csr<V> {
     ) -> Result<Self, String> {
         assert_eq!(col_idx.len(), values.len(), "indices and values differ in length");
         let mut lengths: Vec<u64> = row_ptr.windows(2).map(|w| w[1] - w[0]).collect();
-        let chunks = chunks_of_rows(&row_ptr);
+        let chunks = row_ranges(&row_ptr, CHUNK_ENTRIES);
         let parts = split_rows(&chunks, &row_ptr, &mut col_idx, &mut values);
-        let lens = split_lengths(&chunks, &mut lengths);
+        let lens = split_per_row(&chunks, &mut lengths);
         parts.into_par_iter().zip(lens).for_each(|((mut cols, mut vals), lens)| {
             let mut entries = Vec::new();
             for len in lens {
@@ -169,18 +169,18 @@ impl<V: Value> Csr<V> {
 }
 
 /// Entries that one task works on: fixed, so that nothing depends on the number of threads.
-const CHUNK_ENTRIES: u64 = 1 << 16;
+pub(super) const CHUNK_ENTRIES: u64 = 1 << 16;
 
-/// Splits the rows into runs of about [`CHUNK_ENTRIES`] entries.
-pub(super) fn chunks_of_rows(row_ptr: &[u64]) -> Vec<Range<usize>> {
+/// Consecutive ranges of rows of at least `entries` entries each, but for the last.
+pub(crate) fn row_ranges(row_ptr: &[u64], entries: u64) -> Vec<Range<usize>> {
     let rows = row_ptr.len() - 1;
     let mut chunks = Vec::new();
     let mut start = 0;
     while start < rows {
-        let full = row_ptr[start] + CHUNK_ENTRIES;
+        let full = row_ptr[start] + entries;
         let end = start + row_ptr[start + 1..].partition_point(|&p| p < full) + 1;
         // Empty rows cost something too.
-        let end = end.min(rows).min(start + CHUNK_ENTRIES as usize);
+        let end = end.min(rows).min(start + entries as usize);
         chunks.push(start..end);
         start = end;
     }
@@ -206,7 +206,7 @@ pub(super) fn split_rows<'a, V>(
 }
 
 /// One element per row, split like the rows.
-pub(super) fn split_lengths<'a, T>(
+pub(crate) fn split_per_row<'a, T>(
     chunks: &[Range<usize>],
     mut per_row: &'a mut [T],
 ) -> Vec<&'a mut [T]> {
@@ -298,7 +298,7 @@ mod tests {
             vec![0, 1, long + 5, long + 5, 3 * long],
             vec![0; 3 * long as usize],
         ] {
-            let chunks = chunks_of_rows(&row_ptr);
+            let chunks = row_ranges(&row_ptr, CHUNK_ENTRIES);
             let rows: Vec<usize> = chunks.iter().cloned().flatten().collect();
             assert_eq!(rows, (0..row_ptr.len() - 1).collect::<Vec<_>>());
         }

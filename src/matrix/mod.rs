@@ -13,6 +13,7 @@ mod triplets;
 mod value;
 
 pub use csr::Csr;
+pub(crate) use csr::{row_ranges, split_per_row};
 pub(crate) use flow_matrix::merge_stayer;
 pub use flow_matrix::{AnyFlowMatrix, FlowMatrix, FlowRows};
 pub use value::{Value, ValueType};

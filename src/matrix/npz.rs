@@ -14,7 +14,7 @@ use memmap2::Mmap;
 use rayon::prelude::*;
 use zip::{CompressionMethod, ZipArchive, result::ZipError};
 
-use super::csr::{chunks_of_rows, split_lengths, split_rows};
+use super::csr::{CHUNK_ENTRIES, row_ranges, split_per_row, split_rows};
 use super::npy::{Element, Elements, Npy};
 use super::{AnyFlowMatrix, Csr, FlowMatrix, Value};
 use crate::{Error, Result, input};
@@ -272,9 +272,9 @@ impl Parts<'_> {
         let n = self.n;
         // A search per row tells how many movers it has, so that every row knows its place. In a
         // row out of order the search may miss; the pass below then gives up.
-        let chunks = chunks_of_rows(&self.ptr);
+        let chunks = row_ranges(&self.ptr, CHUNK_ENTRIES);
         let mut has_stayer = vec![false; n];
-        let parts = split_lengths(&chunks, &mut has_stayer);
+        let parts = split_per_row(&chunks, &mut has_stayer);
         parts.into_par_iter().zip(&chunks).for_each(|(has_stayer, chunk)| {
             for (i, has_stayer) in chunk.clone().zip(has_stayer) {
                 *has_stayer = position(indices, self.row(i), i as u32).is_some();
@@ -290,7 +290,7 @@ impl Parts<'_> {
         let mut col_idx = vec![0_u32; row_ptr[n] as usize];
         let mut values = vec![V::zeroed(); row_ptr[n] as usize];
         let parts = split_rows(&chunks, &row_ptr, &mut col_idx, &mut values);
-        let stayer_parts = split_lengths(&chunks, &mut stayers);
+        let stayer_parts = split_per_row(&chunks, &mut stayers);
         let work = parts.into_par_iter().zip(stayer_parts).zip(&chunks);
         let all_in_order = work.all(|(((mut cols, mut vals), stayers), chunk)| {
             for (i, stayer) in chunk.clone().zip(stayers) {
