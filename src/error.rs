@@ -29,6 +29,12 @@ pub enum Error {
         /// What was expected and what was found.
         problem: String,
     },
+    /// A graphics device is missing, unfit, lost or misused.
+    #[error("{0}")]
+    Device(String),
+    /// A graphics device has too little memory left; it can still be used.
+    #[error("{0}")]
+    OutOfDeviceMemory(String),
     /// The parts of a request do not fit together.
     #[error("{0}")]
     Request(String),
@@ -47,6 +53,16 @@ impl Error {
         problem: impl Into<String>,
     ) -> Self {
         Self::Data { path: path.as_ref().to_owned(), place: place.into(), problem: problem.into() }
+    }
+
+    /// A device that cannot do what was asked; `problem` says which, and what to do.
+    pub fn device(problem: impl Into<String>) -> Self {
+        Self::Device(problem.into())
+    }
+
+    /// Whether a graphics device is the cause, and not the input.
+    pub fn is_device(&self) -> bool {
+        matches!(self, Self::Device(_) | Self::OutOfDeviceMemory(_))
     }
 
     /// Parts of a request that do not fit together.

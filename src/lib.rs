@@ -12,12 +12,14 @@
 //! The pieces, in the order a run uses them:
 //!
 //! - [`geography`]: area codes and how areas group into cells;
+//! - [`census`]: official tables as published;
 //! - [`matrix`]: the seed, stayers apart from movers, and its files;
 //! - [`plan_file`]: a TOML file that names a seed, steps and targets;
 //! - [`ipf`]: margins, constraints, plans, the solvers and what they found;
 //! - [`kernels`]: the passes over entries that everything else is made of;
 //! - [`report`]: what a run leaves behind beside its matrix;
-//! - [`synth`]: regions with known truth to test against.
+//! - [`synth`]: regions with known truth to test against;
+//! - [`mod@bench`]: how fast this machine does all of it.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -57,9 +59,12 @@
 //! # Ok::<(), flowrake::Error>(())
 //! ```
 
+pub mod bench;
+pub mod census;
 mod columns;
 pub mod error;
 pub mod geography;
+pub mod gpu;
 mod input;
 pub mod ipf;
 pub mod kernels;
@@ -69,5 +74,6 @@ pub mod plan_file;
 pub mod report;
 pub mod synth;
 pub mod table;
+pub mod targets;
 
 pub use error::{Error, Result};

@@ -10,6 +10,12 @@ use clap::{Parser, Subcommand};
 /// fitting.
 #[derive(Parser)]
 #[command(version, arg_required_else_help = true, max_term_width = 100)]
+#[command(after_help = "\
+Exit codes:
+  0  done
+  1  ran, but did not converge or a check failed
+  2  bad input or usage; nothing was written
+  3  the graphics device: none, not the named one, unfit, lost or out of memory")]
 struct Command {
     #[command(subcommand)]
     action: Action,
@@ -17,25 +23,50 @@ struct Command {
 
 #[derive(Subcommand)]
 enum Action {
+    Bench(cli::bench::Args),
     Harmonize(cli::harmonize::Args),
     Convert(cli::convert::Args),
     Demo(cli::demo::Args),
+    Devices(cli::devices::Args),
+    Seed(cli::seed::Args),
     Synth(cli::synth::Args),
 }
 
-/// Exit codes: 0 done, 1 ran but did not converge, 2 bad input or usage.
+/// Exit codes: 0 done, 1 ran but did not converge, 2 bad input or usage, 3 graphics device.
 fn main() -> ExitCode {
     report_file_size_limits();
+    silence_graphics();
     let result = match Command::parse().action {
+        Action::Bench(args) => cli::bench::run(&args),
         Action::Harmonize(args) => cli::harmonize::run(&args),
         Action::Convert(args) => cli::convert::run(&args).map(|()| ExitCode::SUCCESS),
         Action::Demo(args) => cli::demo::run(&args),
+        Action::Devices(args) => cli::devices::run(&args).map(|()| ExitCode::SUCCESS),
+        Action::Seed(args) => cli::seed::run(&args).map(|()| ExitCode::SUCCESS),
         Action::Synth(args) => cli::synth::run(&args).map(|()| ExitCode::SUCCESS),
     };
     result.unwrap_or_else(|error| {
         eprintln!("flowrake: error: {error}");
-        ExitCode::from(2)
+        let device = error.downcast_ref().is_some_and(flowrake::Error::is_device);
+        ExitCode::from(if device { 3 } else { 2 })
     })
+}
+
+/// What goes wrong with a graphics device is told once, as an error.
+fn silence_graphics() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !flowrake::gpu::catches_panics() {
+            report(panic);
+        }
+    }));
+    // Where nobody is logged in to a desktop, a layer of Mesa that sorts adapters complains on
+    // stderr that it finds no display. We choose by ourselves.
+    #[cfg(target_os = "linux")]
+    if std::env::var_os("XDG_RUNTIME_DIR").is_none() {
+        // SAFETY: called before any thread is started.
+        unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
+    }
 }
 
 /// A file-size limit of the shell should be a write error like a full disk, not a signal that ends

@@ -1,8 +1,6 @@
 //! `flowrake convert`: matrices from one file format to another.
 
 use std::ffi::OsString;
-use std::fs::File;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
@@ -53,7 +51,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let mut outputs = Outputs::default();
     with_matrix!(&matrix, m => file::add(&mut outputs, &args.output, m, &units, &[]))?;
     if table.is_none() && !format.has_codes() && !units.is_numbered() {
-        outputs.add(&units_path(&args.output), |file| write_units(file, &units))?;
+        outputs.add(&units_path(&args.output), |file| super::write_units(file, &units))?;
     }
     outputs.commit()?;
     Ok(())
@@ -64,13 +62,4 @@ fn units_path(output: &Path) -> PathBuf {
     let mut name = OsString::from(output);
     name.push(".units.csv");
     name.into()
-}
-
-fn write_units(file: &mut File, units: &Geography) -> io::Result<()> {
-    let mut out = csv::Writer::from_writer(file);
-    out.write_record(["geoid"])?;
-    for geoid in units.geoids() {
-        out.write_record([geoid.as_str()])?;
-    }
-    out.flush()
 }

@@ -9,17 +9,18 @@ use std::time::Instant;
 use anyhow::Result;
 use flowrake::Error;
 use flowrake::geography::{Level, Partition};
-use flowrake::ipf::{self, Cpu, Entries, Groups, Harmonized, Margin, Scaling, Solution, Solver};
+use flowrake::ipf::{Cpu, Entries, Groups, Harmonized, Margin, Scaling, Solution, Solver};
 use flowrake::matrix::{AnyFlowMatrix, FlowMatrix, FlowRows, file};
 use flowrake::output::Outputs;
 use flowrake::plan_file::LoadedPlan;
 use flowrake::report::{
-    Agreement, ConvergencePoint, Elapsed, Output, convergence_png, convergence_svg,
+    Agreement, ConvergencePoint, Elapsed, Output, Place, convergence_png, convergence_svg,
     mover_agreement, vector_agreement,
 };
 use flowrake::with_matrix;
 
-use super::harmonize::{add_manifest, add_matrix, report};
+use super::engine::EngineArgs;
+use super::harmonize::{add_manifest, add_matrix, report, store};
 use super::print;
 
 /// Run everything once on a small embedded region and explain what happened
@@ -32,6 +33,8 @@ pub struct Args {
     /// Folder for inputs, harmonized matrix, convergence plot and manifest; made if missing
     #[arg(long, value_name = "DIR", default_value = "flowrake-demo")]
     out: PathBuf,
+    #[command(flatten)]
+    engine: EngineArgs,
 }
 
 macro_rules! region_files {
@@ -56,6 +59,9 @@ const REGION: [(&str, &[u8]); 10] = region_files![
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<ExitCode> {
+    args.engine.check()?;
+    // Before anything is written. The region is small.
+    let mut opened = args.engine.open(0)?;
     let input = args.out.join("input");
     std::fs::create_dir_all(&input).map_err(|e| Error::io(&input, e))?;
     let mut files = Outputs::default();
@@ -65,12 +71,15 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     files.commit()?;
 
     let start = Instant::now();
-    let loaded = LoadedPlan::read(&input.join("plan.toml"))?;
+    let mut loaded = LoadedPlan::read(&input.join("plan.toml"))?;
     let (truth, _) = file::read(&input.join("truth.npz"), Some(&loaded.geography))?;
     let read = start.elapsed().as_secs_f64();
     let start = Instant::now();
-    let solution =
-        with_matrix!(&loaded.seed, seed => ipf::solve(seed, &loaded.problem, Solver::Auto))?;
+    let rounding = store(&mut loaded, args.engine.storage)?;
+    let solution = opened.solve(&loaded.seed, &loaded.problem, Solver::Auto)?;
+    if let Some(note) = &opened.note {
+        eprintln!("flowrake: {note}");
+    }
     let solve = start.elapsed().as_secs_f64();
     let start = Instant::now();
     let matrix = args.out.join("harmonized.npz");
@@ -78,7 +87,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     add_matrix(&mut files, &matrix, &loaded, &solution)?;
     let write = start.elapsed().as_secs_f64();
 
-    let report = report(&loaded, &solution, Elapsed { read, solve, write }, matrix.clone());
+    let place = Place { storage_rounding: rounding, ..opened.place(&loaded.seed, &solution) };
+    let elapsed = Elapsed { read, solve, write };
+    let report = report(&loaded, &solution, place, elapsed, matrix.clone());
     let plots = add_plots(&mut files, &args.out, &loaded, &solution)?;
     let mut outputs = vec![Output { path: matrix.clone(), what: "harmonized matrix" }];
     outputs

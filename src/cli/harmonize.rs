@@ -8,13 +8,16 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail, ensure};
 use clap::ValueEnum;
 use flowrake::Error;
-use flowrake::ipf::{self, Harmonized, Solution, Solver};
+use flowrake::ipf::{Harmonized, Solution, Solver};
 use flowrake::matrix::file::{self, Format};
+use flowrake::matrix::{AnyFlowMatrix, FlowMatrix, Rounding};
 use flowrake::output::Outputs;
 use flowrake::plan_file::LoadedPlan;
-use flowrake::report::{Elapsed, Manifest, Output, RunReport, history_csv, write_factors};
+use flowrake::report::{Elapsed, Manifest, Output, Place, RunReport, history_csv, write_factors};
 use flowrake::with_matrix;
 use indicatif::ProgressBar;
+
+use super::engine::{EngineArgs, Storage};
 
 /// Scale a matrix so that its margins meet the targets of a plan file
 #[derive(clap::Args)]
@@ -38,7 +41,8 @@ Example:
     level = \"county\"
     targets = \"county_out.csv\"
 
-Exit code: 0 converged, 1 the matrix was written but does not meet the margins, 2 bad input.
+Exit code: 0 converged, 1 the matrix was written but does not meet the margins, 2 bad
+input, 3 graphics device.
 Beside the matrix, OUT.manifest.json says what went in and how it ended.")]
 pub struct Args {
     /// Plan file (TOML); paths in it are relative to it
@@ -49,9 +53,8 @@ pub struct Args {
     /// How the margins are met; auto collapses the matrix where that helps
     #[arg(long, value_enum, default_value_t = SolverArg::Auto)]
     solver: SolverArg,
-    /// Where the passes over the matrix run
-    #[arg(long, value_enum, default_value_t = Backend::Cpu)]
-    backend: Backend,
+    #[command(flatten)]
+    engine: EngineArgs,
     /// Threads; all cores unless given. The result does not depend on it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
@@ -88,23 +91,18 @@ impl From<SolverArg> for Solver {
     }
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Backend {
-    Cpu,
-}
-
 /// Runs the command.
 pub fn run(args: &Args) -> Result<ExitCode> {
     if let Some(threads) = args.threads {
         rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global()?;
     }
-    let Backend::Cpu = args.backend;
+    args.engine.check()?;
     check_outputs(args)?;
     let progress = progress(args.quiet || args.json);
 
     progress.set_message(format!("reading {}", args.plan.display()));
     let start = Instant::now();
-    let loaded = LoadedPlan::read(&args.plan)?;
+    let mut loaded = LoadedPlan::read(&args.plan)?;
     let outputs: Vec<PathBuf> = outputs(args).iter().map(|path| identity(path)).collect();
     for input in &loaded.inputs {
         let known = outputs.contains(&identity(input));
@@ -114,14 +112,13 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 
     progress.set_message("solving");
     let start = Instant::now();
-    let problem = &loaded.problem;
+    let rounding = store(&mut loaded, args.engine.storage)?;
+    let mut opened = args.engine.open(with_matrix!(&loaded.seed, seed => seed.nnz()))?;
     let solution =
-        with_matrix!(&loaded.seed, seed => ipf::solve(seed, problem, args.solver.into())).map_err(
-            |e| match e {
-                Error::Request(problem) => Error::data(&args.plan, "", problem),
-                other => other,
-            },
-        )?;
+        opened.solve(&loaded.seed, &loaded.problem, args.solver.into()).map_err(|e| match e {
+            Error::Request(problem) => Error::data(&args.plan, "", problem),
+            other => other,
+        })?;
     let solve = start.elapsed().as_secs_f64();
 
     progress.set_message(format!("writing {}", args.out.display()));
@@ -132,11 +129,15 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     progress.finish_and_clear();
 
     let elapsed = Elapsed { read, solve, write };
-    let report = report(&loaded, &solution, elapsed, args.out.clone());
+    let place = Place { storage_rounding: rounding, ..opened.place(&loaded.seed, &solution) };
+    let report = report(&loaded, &solution, place, elapsed, args.out.clone());
     add_companions(&mut files, args, &loaded, &solution, &report)?;
     files.commit()?;
     if args.json {
         super::print(&format!("{}\n", serde_json::to_string(&report)?))?;
+    }
+    if let Some(note) = opened.note.filter(|_| !args.quiet) {
+        eprintln!("flowrake: {note}");
     }
     if !args.quiet && !args.json {
         eprint!("{}", report.summary());
@@ -144,6 +145,16 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         eprintln!("flowrake: {}", report.solution.stop);
     }
     Ok(if report.converged { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// Keeps the seed in another number type, if one was asked for.
+pub(super) fn store(loaded: &mut LoadedPlan, storage: Option<Storage>) -> Result<Option<Rounding>> {
+    let Some(storage) = storage else { return Ok(None) };
+    let empty = AnyFlowMatrix::F64(FlowMatrix::from_triplets(0, &[]));
+    let seed = std::mem::replace(&mut loaded.seed, empty);
+    let (seed, rounding) = seed.stored_as(storage.into())?;
+    loaded.seed = seed;
+    Ok(Some(rounding))
 }
 
 /// Refuses outputs that could not be written, before any work is done.
@@ -201,11 +212,12 @@ pub(super) fn progress(hidden: bool) -> ProgressBar {
 pub(super) fn report<'a>(
     loaded: &LoadedPlan,
     solution: &'a Solution,
+    place: Place,
     elapsed: Elapsed,
     output: PathBuf,
 ) -> RunReport<'a> {
     let size = with_matrix!(&loaded.seed, seed => (seed.units(), seed.nnz()));
-    RunReport::new(solution, loaded.year, size, loaded.raised, elapsed, output)
+    RunReport::new(solution, place, loaded.year, size, loaded.raised, elapsed, output)
 }
 
 /// Writes the harmonized matrix with what its file can say about itself.

@@ -195,6 +195,25 @@ impl Partition {
         &self.cell_of
     }
 
+    /// The units of every cell in index order, cell after cell, and where each cell's begin (with
+    /// one more where the last ends).
+    pub fn members(&self) -> (Vec<u32>, Vec<u32>) {
+        let mut ptr = vec![0_u32; self.cells() + 1];
+        for &cell in &self.cell_of {
+            ptr[cell as usize + 1] += 1;
+        }
+        for cell in 0..self.cells() {
+            ptr[cell + 1] += ptr[cell];
+        }
+        let mut next = ptr.clone();
+        let mut members = vec![0; self.units()];
+        for (unit, &cell) in (0_u32..).zip(&self.cell_of) {
+            members[next[cell as usize] as usize] = unit;
+            next[cell as usize] += 1;
+        }
+        (ptr, members)
+    }
+
     /// Code of each cell.
     pub fn codes(&self) -> &[String] {
         &self.codes
@@ -257,5 +276,12 @@ mod tests {
         assert_eq!(fine.cell_of(), [0, 1, 2, 2, 0]);
         assert_eq!(by_letter.project(&fine).cell_of(), [0, 0, 1]);
         assert_eq!(by_number.project(&fine).cell_of(), [0, 1, 1]);
+    }
+
+    #[test]
+    fn members_of_scattered_cells() {
+        let codes = ["a", "b", "c"].map(String::from).to_vec();
+        let part = Partition::from_parts("scattered", vec![2, 0, 2, 1, 0], codes);
+        assert_eq!(part.members(), (vec![0, 2, 3, 5], vec![1, 4, 3, 0, 2]));
     }
 }

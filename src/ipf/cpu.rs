@@ -4,8 +4,10 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::Scaling;
+use super::backend::{Backend, FusedStep, add_stayers, by_cell};
 use super::margin::{Entries, Groups, Margin};
+use super::{SUM_ROUNDING, Scaling};
+use crate::Result;
 use crate::geography::Partition;
 use crate::kernels;
 use crate::matrix::{Csr, FlowMatrix, Value, row_ranges, split_per_row};
@@ -37,6 +39,16 @@ impl<'a, V: Value> Passes<'a, V> {
             ranges: row_ranges(table.row_ptr(), RANGE_ENTRIES as u64),
             wide_ranges: row_ranges(table.row_ptr(), wide as u64),
         }
+    }
+
+    /// Ranges for results by row.
+    pub(crate) fn ranges(&self) -> &[Range<usize>] {
+        &self.ranges
+    }
+
+    /// Ranges for results by column, of each range a vector.
+    pub(crate) fn wide_ranges(&self) -> &[Range<usize>] {
+        &self.wide_ranges
     }
 
     /// Scaled row sums.
@@ -107,6 +119,9 @@ impl<'a, V: Value> Passes<'a, V> {
     }
 }
 
+/// Only devices fail.
+const NEVER_FAILS: &str = "passes on the CPU do not fail";
+
 /// The passes over one matrix, in parallel on the current rayon pool.
 ///
 /// Every sum has the same bits for any number of threads.
@@ -121,6 +136,10 @@ impl<'a, V: Value> Cpu<'a, V> {
         Self { matrix, passes: Passes::new(matrix.movers()) }
     }
 
+    pub(crate) fn passes(&self) -> &Passes<'a, V> {
+        &self.passes
+    }
+
     /// The matrix.
     pub fn matrix(&self) -> &'a FlowMatrix<V> {
         self.matrix
@@ -128,19 +147,12 @@ impl<'a, V: Value> Cpu<'a, V> {
 
     /// Persons in every cell of `margin`.
     pub fn cell_sums(&self, margin: &Margin, scaling: &Scaling) -> Vec<f64> {
-        assert_eq!(margin.units(), self.matrix.units(), "margin {margin}");
-        let mut sums = vec![0.0; margin.cells()];
-        if margin.entries.movers() {
-            match &margin.groups {
-                Groups::Origin(p) => fold(&self.passes.origin_sums(scaling), p, &mut sums),
-                Groups::Destination(q) => {
-                    fold(&self.passes.destination_sums(scaling), q, &mut sums);
-                }
-                Groups::Block(p, q) => self.block_sums(p, q, scaling, &mut sums),
-            }
-        }
-        self.add_stayers(margin, scaling, &mut sums);
-        sums
+        Backend::cell_sums(self, margin, scaling).expect(NEVER_FAILS)
+    }
+
+    /// The matrix aggregated to the cells of `refinement`, every entry scaled.
+    pub fn collapse(&self, refinement: &Partition, scaling: &Scaling) -> FlowMatrix<f64> {
+        Backend::collapse(self, refinement, scaling).expect(NEVER_FAILS)
     }
 
     /// Whether [`step_then_sums`](Self::step_then_sums) can do a step on `first` and the sums of
@@ -157,7 +169,7 @@ impl<'a, V: Value> Cpu<'a, V> {
     }
 
     /// Takes a step on `first`: sums its cells, multiplies in `factor(cell, sum)`; and sums the
-    /// cells of `next` afterward. Returns the sums and factors of the step, and the sums of `next`.
+    /// cells of `next` afterward.
     ///
     /// The same bits as [`cell_sums`](Self::cell_sums) of one after the other.
     ///
@@ -169,7 +181,7 @@ impl<'a, V: Value> Cpu<'a, V> {
         next: &Margin,
         scaling: &mut Scaling,
         factor: impl Fn(usize, f64) -> f64 + Sync,
-    ) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
+    ) -> FusedStep {
         let (Groups::Origin(p), Groups::Destination(q)) = (&first.groups, &next.groups) else {
             panic!("{first} and {next} cannot share a pass");
         };
@@ -192,47 +204,55 @@ impl<'a, V: Value> Cpu<'a, V> {
         scaling.apply(first, &factors);
         let arrivals: Vec<f64> =
             arrivals.iter().zip(&scaling.destination).map(|(sum, d)| sum * d).collect();
-        let mut next_sums = vec![0.0; q.cells()];
-        fold(&arrivals, q, &mut next_sums);
-        self.add_stayers(next, scaling, &mut next_sums);
-        (sums, factors, next_sums)
+        let mut next_sums = by_cell(&arrivals, q);
+        add_stayers(self.matrix, next, scaling, &mut next_sums);
+        FusedStep { sums, factors, next_sums }
+    }
+}
+
+impl<V: Value> Backend<V> for Cpu<'_, V> {
+    fn cpu(&self) -> &Cpu<'_, V> {
+        self
     }
 
-    /// Adds the stayers to sums by cell, where the margin counts them.
-    fn add_stayers(&self, margin: &Margin, scaling: &Scaling, sums: &mut [f64]) {
-        if margin.entries.stayers() {
-            for (i, (seed, f)) in self.matrix.stayers().iter().zip(&scaling.stayers).enumerate() {
-                sums[margin.cell(i, i)] += seed * f;
-            }
-        }
+    fn origin_sums(&self, scaling: &Scaling) -> Result<Vec<f64>> {
+        Ok(self.passes.origin_sums(scaling))
     }
 
-    /// Movers by pair of cells, row by row into `out` (P x Q).
-    fn block_sums(&self, p: &Partition, q: &Partition, scaling: &Scaling, out: &mut [f64]) {
-        out.par_chunks_mut(q.cells()).zip(members(p)).for_each(|(out, rows)| {
-            kernels::class_sums(self.matrix.movers(), scaling, &rows, q.cell_of(), out);
+    fn destination_sums(&self, scaling: &Scaling) -> Result<Vec<f64>> {
+        Ok(self.passes.destination_sums(scaling))
+    }
+
+    fn class_sums(&self, p: &Partition, q: &Partition, scaling: &Scaling) -> Result<Vec<f64>> {
+        let mut sums = vec![0.0; p.cells() * q.cells()];
+        let (ptr, members) = p.members();
+        sums.par_chunks_mut(q.cells().max(1)).zip(ptr.par_windows(2)).for_each(|(out, range)| {
+            let rows = &members[range[0] as usize..range[1] as usize];
+            kernels::class_sums(self.matrix.movers(), scaling, rows, q.cell_of(), out);
         });
+        Ok(sums)
     }
 
-    /// Movers by pair of cells (P x Q), sparse; with `entries` other than movers, stayers are added
-    /// to the pair of cells they are in.
-    pub(crate) fn class_table(
+    /// Row by row, so that the dense table never exists.
+    fn class_table(
         &self,
         p: &Partition,
         q: &Partition,
         entries: Entries,
         scaling: &Scaling,
-    ) -> Csr<f64> {
-        let rows: Vec<(Vec<u32>, Vec<f64>)> = members(p)
-            .into_par_iter()
-            .map(|rows| {
+    ) -> Result<Csr<f64>> {
+        let (ptr, members) = p.members();
+        let rows: Vec<(Vec<u32>, Vec<f64>)> = ptr
+            .par_windows(2)
+            .map(|range| {
+                let rows = &members[range[0] as usize..range[1] as usize];
                 let mut sums = vec![0.0; q.cells()];
                 if entries.movers() {
                     let movers = self.matrix.movers();
-                    kernels::class_sums(movers, scaling, &rows, q.cell_of(), &mut sums);
+                    kernels::class_sums(movers, scaling, rows, q.cell_of(), &mut sums);
                 }
                 if entries.stayers() {
-                    for i in rows {
+                    for &i in rows {
                         let i = i as usize;
                         sums[q.cell_of()[i] as usize] +=
                             self.matrix.stayers()[i] * scaling.stayers[i];
@@ -241,21 +261,10 @@ impl<'a, V: Value> Cpu<'a, V> {
                 sums.iter().enumerate().filter(|s| *s.1 > 0.0).map(|(k, &s)| (k as u32, s)).unzip()
             })
             .collect();
-        Csr::from_rows(q.cells(), rows)
+        Ok(Csr::from_rows(q.cells(), rows))
     }
 
-    /// The matrix aggregated to the cells of `refinement`, every entry scaled.
-    pub fn collapse(&self, refinement: &Partition, scaling: &Scaling) -> FlowMatrix<f64> {
-        let mut stayers = vec![0.0; refinement.cells()];
-        for (i, &cell) in refinement.cell_of().iter().enumerate() {
-            stayers[cell as usize] += self.matrix.stayers()[i] * scaling.stayers[i];
-        }
-        let movers = self.class_table(refinement, refinement, Entries::Movers, scaling);
-        FlowMatrix::new(stayers, movers)
-    }
-
-    /// sum of |harmonized(after) - harmonized(before)| over all entries, in persons.
-    pub fn l1_change(&self, before: &Scaling, after: &Scaling) -> f64 {
+    fn movers_l1_change(&self, before: &Scaling, after: &Scaling) -> Result<f64> {
         let movers = self.matrix.movers();
         let partial: Vec<f64> = self
             .passes
@@ -263,24 +272,22 @@ impl<'a, V: Value> Cpu<'a, V> {
             .par_iter()
             .map(|rows| kernels::l1_change(movers, before, after, rows.clone()))
             .collect();
-        let stayers = self.matrix.stayers().iter().zip(before.stayers.iter().zip(&after.stayers));
-        partial.iter().sum::<f64>() + stayers.map(|(s, (b, a))| s * (a - b).abs()).sum::<f64>()
+        Ok(partial.iter().sum())
     }
-}
 
-/// Units of every cell, in index order.
-fn members(partition: &Partition) -> Vec<Vec<u32>> {
-    let mut members = vec![Vec::new(); partition.cells()];
-    for (unit, &cell) in partition.cell_of().iter().enumerate() {
-        members[cell as usize].push(unit as u32);
+    fn rounding(&self) -> f64 {
+        SUM_ROUNDING
     }
-    members
-}
 
-/// Adds sums by unit up to sums by cell.
-fn fold(by_unit: &[f64], partition: &Partition, cells: &mut [f64]) {
-    for (sum, &cell) in by_unit.iter().zip(partition.cell_of()) {
-        cells[cell as usize] += sum;
+    fn step_then_sums(
+        &self,
+        first: &Margin,
+        next: &Margin,
+        scaling: &mut Scaling,
+        factor: &(dyn Fn(usize, f64) -> f64 + Sync),
+    ) -> Result<Option<FusedStep>> {
+        let fused = Self::can_fuse(first, next);
+        Ok(fused.then(|| self.step_then_sums(first, next, scaling, factor)))
     }
 }
 

@@ -1,15 +1,17 @@
 //! A repeat group on a given matrix: its targets made to agree, and one step.
 
-use super::cpu::Cpu;
+use super::backend::{Backend, FusedStep};
 use super::margin::{Entries, Groups};
 use super::plan::Goal;
 use super::problem::Stage;
 use super::solution::HistoryRow;
 use super::{Constraint, Problem, Scaling};
+use crate::Result;
+use crate::kernels::factors::{CellGoal, Measures};
 use crate::matrix::Value;
 
 /// Relative rounding of sums of millions of terms.
-pub(super) const SUM_ROUNDING: f64 = 256.0 * f64::EPSILON;
+pub(crate) const SUM_ROUNDING: f64 = 256.0 * f64::EPSILON;
 
 /// How far the sums of a constraint's cells are from their targets.
 #[derive(Clone, Copy, Debug, Default)]
@@ -27,12 +29,10 @@ pub(super) struct Measure {
 impl Measure {
     /// Measures `sums` against the targets of `constraint` times `scale`.
     pub fn of(constraint: &Constraint, scale: f64, sums: &[f64]) -> Self {
-        let mean = mean_target(constraint) * scale;
         let mut measure = Self::default();
-        for (cell, &sum) in sums.iter().enumerate() {
-            let goal = constraint.goal(cell).scaled(scale);
+        for (cell, (goal, &sum)) in constraint.cell_goals(scale, 1.0).iter().zip(sums).enumerate() {
             let violation = goal.violation(sum);
-            let relative = violation / unit_of(goal, mean);
+            let relative = violation / goal.reported_unit;
             measure.total += violation;
             measure.max_absolute = measure.max_absolute.max(violation);
             // A sum that is no number is worse than any violation.
@@ -45,23 +45,8 @@ impl Measure {
     }
 }
 
-/// What a violation is relative to.
-fn unit_of(goal: Goal, mean: f64) -> f64 {
-    match goal {
-        Goal::Equal(target) if target > 0.0 => target,
-        _ => mean,
-    }
-}
-
-/// Mean of the positive targets, or 1 person where there is none.
-fn mean_target(constraint: &Constraint) -> f64 {
-    let positive = constraint.targets().iter().filter(|t| **t > 0.0);
-    let (sum, n) = positive.fold((0.0, 0.0), |(sum, n), t| (sum + t, n + 1.0));
-    if n > 0.0 { sum / n } else { 1.0 }
-}
-
 /// Constraints iterated together on one matrix.
-pub(super) struct Group {
+pub(crate) struct Group {
     pub constraints: Vec<Constraint>,
     /// Number of the first constraint over the whole plan.
     pub first: usize,
@@ -82,11 +67,12 @@ pub(super) struct Group {
     pub total_ratio: f64,
     /// Sums of every constraint when the group starts.
     pub start_sums: Vec<Vec<f64>>,
-    means: Vec<f64>,
+    /// Per constraint and cell: what a step asks.
+    pub goals: Vec<Vec<CellGoal>>,
 }
 
 /// Constraints whose targets were rescaled together to the total of another.
-pub(super) struct Mismatch {
+pub(crate) struct Mismatch {
     /// One constraint; or one of all movers and one of all stayers, whose totals add up.
     pub rescaled: Vec<usize>,
     pub reference: usize,
@@ -103,7 +89,7 @@ impl Mismatch {
 }
 
 /// What one step did.
-pub(super) struct Step {
+pub(crate) struct Step {
     pub row: HistoryRow,
     /// Largest relative violation before the step among the cells that can be scaled, against the
     /// targets iterated.
@@ -112,13 +98,13 @@ pub(super) struct Step {
 
 impl Group {
     pub fn new<W: Value>(
-        cpu: &Cpu<W>,
+        backend: &dyn Backend<W>,
         constraints: Vec<Constraint>,
         first: usize,
         scaling: &Scaling,
         stage: &Stage,
         problem: &Problem,
-    ) -> Self {
+    ) -> Result<Self> {
         let n = constraints.len();
         let mut group = Self {
             first,
@@ -131,7 +117,7 @@ impl Group {
             mismatches: Vec::new(),
             total_ratio: 1.0,
             start_sums: Vec::new(),
-            means: constraints.iter().map(mean_target).collect(),
+            goals: Vec::new(),
             constraints,
         };
         if let Stage::Repeat(number) = stage {
@@ -140,9 +126,17 @@ impl Group {
             group.max_iterations = settings.max_iterations;
             group.tolerance = settings.tolerance;
             group.total_ratio_limit = settings.total_ratio_limit;
-            group.balance(cpu, scaling);
+            group.start_sums = group.sums(backend, scaling)?;
+            group.balance();
         }
-        group
+        let scales = group.scale.iter().zip(&group.damp);
+        group.goals = group
+            .constraints
+            .iter()
+            .zip(scales)
+            .map(|(constraint, (scale, damp))| constraint.cell_goals(*scale, *damp))
+            .collect();
+        Ok(group)
     }
 
     /// Makes the totals of constraints over the same entries agree.
@@ -151,9 +145,7 @@ impl Group {
     /// alternating between them never settles. The reference is the last origin constraint (as
     /// published: column targets are rescaled to the rows' total), or else the last one. Movers and
     /// stayers that are both fixed must add up to all.
-    fn balance<W: Value>(&mut self, cpu: &Cpu<W>, scaling: &Scaling) {
-        self.start_sums =
-            self.constraints.iter().map(|c| cpu.cell_sums(c.margin(), scaling)).collect();
+    fn balance(&mut self) {
         let [all, movers, stayers] = [Entries::All, Entries::Movers, Entries::Stayers].map(|e| {
             let covering: Vec<usize> = (0..self.constraints.len())
                 .filter(|&k| self.constraints[k].margin().entries == e && self.covers(k))
@@ -238,67 +230,80 @@ impl Group {
     /// `ready`.
     pub fn step<W: Value>(
         &self,
-        cpu: &Cpu<W>,
+        backend: &dyn Backend<W>,
         k: usize,
         iteration: u32,
         scaling: &mut Scaling,
         ready: &mut Option<(usize, Vec<f64>)>,
-    ) -> Step {
+    ) -> Result<Step> {
         let margin = self.constraints[k].margin();
         let next = (k + 1) % self.constraints.len();
         let next_margin = self.constraints[next].margin();
-        let factor = |cell: usize, sum: f64| self.goal(k, cell).factor(sum);
-        let (sums, factors);
-        if let Some((_, known)) = ready.take_if(|ready| ready.0 == k) {
-            sums = known;
-            factors = (0..).zip(&sums).map(|(cell, &sum)| factor(cell, sum)).collect::<Vec<_>>();
-            scaling.apply(margin, &factors);
-        } else if Cpu::<W>::can_fuse(margin, next_margin) {
-            let next_sums;
-            (sums, factors, next_sums) = cpu.step_then_sums(margin, next_margin, scaling, factor);
+        let factor = |cell: usize, sum: f64| self.goals[k][cell].factor(sum);
+        let known = ready.take_if(|ready| ready.0 == k).map(|ready| ready.1);
+        let fused = match known {
+            None => backend.step_then_sums(margin, next_margin, scaling, &factor)?,
+            Some(_) => None,
+        };
+        let (sums, factors) = if let Some(FusedStep { sums, factors, next_sums }) = fused {
             *ready = Some((next, next_sums));
+            (sums, factors)
         } else {
-            sums = cpu.cell_sums(margin, scaling);
-            factors = (0..).zip(&sums).map(|(cell, &sum)| factor(cell, sum)).collect();
+            let sums = known.map_or_else(|| backend.cell_sums(margin, scaling), Ok)?;
+            let factors: Vec<f64> =
+                (0..).zip(&sums).map(|(cell, &sum)| factor(cell, sum)).collect();
             scaling.apply(margin, &factors);
-        }
-        Step {
-            row: self.record(k, iteration, &sums, &factors),
-            unsettled: self.unsettled_by(k, &sums),
-        }
+            (sums, factors)
+        };
+        Ok(self.record(k, iteration, &sums, &factors))
     }
 
-    /// The history row of a step that met `sums` and multiplied by `factors`.
-    pub fn record(&self, k: usize, iteration: u32, sums: &[f64], factors: &[f64]) -> HistoryRow {
-        let measure = Measure::of(&self.constraints[k], self.scale[k], sums);
-        let updates = factors.iter().map(|f| (f - 1.0).abs());
-        HistoryRow {
+    /// A step that met `sums` and multiplied by `factors`.
+    pub fn record(&self, k: usize, iteration: u32, sums: &[f64], factors: &[f64]) -> Step {
+        let mut measures = Measures::default();
+        for ((goal, &sum), &factor) in self.goals[k].iter().zip(sums).zip(factors) {
+            measures.add(goal, sum, factor);
+        }
+        self.step_of(k, iteration, &measures)
+    }
+
+    /// A step with these measures.
+    pub fn step_of(&self, k: usize, iteration: u32, measures: &Measures) -> Step {
+        let row = HistoryRow {
             group: self.number,
             iteration,
             constraint: self.first + k,
-            max_update: updates.clone().fold(0.0, f64::max),
-            total_update: updates.zip(sums).map(|(update, sum)| update * sum).sum(),
-            max_violation: measure.max_relative,
-            total_violation: measure.total,
-        }
+            max_update: measures.max_update,
+            total_update: measures.total_update,
+            max_violation: measures.max_violation,
+            total_violation: measures.total_violation,
+        };
+        Step { row, unsettled: unsettled(measures) }
     }
 
     /// Largest relative violation of constraint k among the cells that can be scaled.
     pub fn unsettled_by(&self, k: usize, sums: &[f64]) -> f64 {
-        let mean = self.means[k] * self.scale[k];
-        let unsettled = sums.iter().enumerate().map(|(cell, &sum)| match self.goal(k, cell) {
-            Goal::Free | Goal::KeptZero => 0.0,
-            Goal::Equal(_) if sum == 0.0 => 0.0,
-            goal => goal.violation(sum) / unit_of(goal, mean),
-        });
-        // f64::max would drop a NaN.
-        unsettled.fold(0.0, |worst, v| if v.is_nan() { f64::INFINITY } else { worst.max(v) })
+        let mut measures = Measures::default();
+        for (goal, &sum) in self.goals[k].iter().zip(sums) {
+            measures.add(goal, sum, 1.0);
+        }
+        unsettled(&measures)
     }
 
     /// Largest relative violation of any constraint among the cells that can be scaled.
-    pub fn unsettled<W: Value>(&self, cpu: &Cpu<W>, scaling: &Scaling) -> f64 {
-        let violations = (0..self.constraints.len())
-            .map(|k| self.unsettled_by(k, &cpu.cell_sums(self.constraints[k].margin(), scaling)));
-        violations.fold(0.0, f64::max)
+    pub fn unsettled<W: Value>(&self, backend: &dyn Backend<W>, scaling: &Scaling) -> Result<f64> {
+        let sums = self.sums(backend, scaling)?;
+        let violations = sums.iter().enumerate().map(|(k, sums)| self.unsettled_by(k, sums));
+        Ok(violations.fold(0.0, f64::max))
     }
+
+    /// Sums of every constraint.
+    fn sums<W: Value>(&self, backend: &dyn Backend<W>, scaling: &Scaling) -> Result<Vec<Vec<f64>>> {
+        self.constraints.iter().map(|c| backend.cell_sums(c.margin(), scaling)).collect()
+    }
+}
+
+/// A violation that is no number is larger than any; `f64::max` would drop it.
+fn unsettled(measures: &Measures) -> f64 {
+    if measures.unsettled.is_nan() { f64::INFINITY } else { measures.unsettled }
 }

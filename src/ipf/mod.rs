@@ -11,8 +11,12 @@
 //! doi:10.1214/aoms/1177731829; Csiszar 1975, doi:10.1214/aop/1176996454). A [`Plan`] says which
 //! constraints, in which order; [`solve`] returns the factors as a [`Scaling`].
 
+mod backend;
 mod cpu;
+mod engine;
+mod exact;
 mod explain;
+mod gpu;
 mod group;
 mod harmonized;
 mod margin;
@@ -24,11 +28,18 @@ mod solution;
 mod solve;
 pub mod transport;
 
+pub(crate) use backend::Backend;
+pub use backend::FusedStep;
 pub use cpu::Cpu;
+pub use engine::Engine;
+pub use gpu::Precision;
+pub(crate) use gpu::backend_of;
+pub(crate) use group::{Group, SUM_ROUNDING, Step};
 pub use harmonized::Harmonized;
 pub use margin::{Entries, Groups, Margin};
 pub use plan::{Constraint, Plan, Repeat, ZeroTargets};
 pub use problem::Problem;
 pub use scaling::{BlockFactors, Scaling};
 pub use solution::{ConstraintReport, HistoryRow, Infeasible, Solution, Solver, StopReason};
-pub use solve::solve;
+pub(crate) use solve::{Iterations, iterations_of};
+pub use solve::{solve, solve_on};

@@ -16,7 +16,8 @@
 //! on the share of stayers, on which plain IPF's rate depends badly. Origin cells without a target
 //! keep factor 1 and enter phi as `sum_q a_pq exp(v_q)`; so do destination cells.
 
-use super::cpu::{Cpu, Passes};
+use super::backend::Backend;
+use super::cpu::Passes;
 use super::group::Group;
 use super::margin::{Entries, Groups};
 use super::plan::Goal;
@@ -111,13 +112,17 @@ struct Point {
 }
 
 /// Runs Newton's method for a group; the factors found are multiplied into `scaling`.
-pub(super) fn iterate<V: Value>(cpu: &Cpu<V>, group: &Group, scaling: &mut Scaling) -> Outcome {
+pub(super) fn iterate<V: Value>(
+    backend: &dyn Backend<V>,
+    group: &Group,
+    scaling: &mut Scaling,
+) -> Result<Outcome> {
     let is_origin = |k: &usize| matches!(group.constraints[*k].margin().groups, Groups::Origin(_));
     let (origin, destination) = if is_origin(&0) { (0, 1) } else { (1, 0) };
     let [p, q] = [origin, destination]
         .map(|k| group.constraints[k].margin().partitions().next().expect("one partition").clone());
     let entries = group.constraints[origin].margin().entries;
-    let table = cpu.class_table(&p, &q, entries, scaling);
+    let table = backend.class_table(&p, &q, entries, scaling)?;
     let mut dual = Dual::new(&table, group, origin, destination);
 
     let mut history = Vec::new();
@@ -157,7 +162,7 @@ pub(super) fn iterate<V: Value>(cpu: &Cpu<V>, group: &Group, scaling: &mut Scali
             ),
             (origin, &dual.row_sums(&point), changes(&next.factors.origin, &point.factors.origin)),
         ] {
-            history.push(group.record(k, iterations, sums, &factors));
+            history.push(group.record(k, iterations, sums, &factors).row);
         }
         previous = std::mem::replace(&mut point, next).factors;
     }
@@ -168,7 +173,7 @@ pub(super) fn iterate<V: Value>(cpu: &Cpu<V>, group: &Group, scaling: &mut Scali
     before_last.apply(margin(destination), &previous.destination);
     scaling.apply(margin(origin), &point.factors.origin);
     scaling.apply(margin(destination), &point.factors.destination);
-    Outcome { stop, iterations, half_sweeps: dual.half_sweeps, before_last, history }
+    Ok(Outcome { stop, iterations, half_sweeps: dual.half_sweeps, before_last, history })
 }
 
 /// Whether ten steps have not reduced the gradient by a tenth. Where the margins can be met, even

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::Margin;
+use crate::kernels::factors::{AT_MOST, CellGoal, EQUAL, FREE, KEPT_ZERO};
 use crate::{Error, Result};
 
 /// What a target of 0 does to a cell that is not empty.
@@ -101,6 +102,36 @@ impl Constraint {
         self.targets.iter().filter(|t| !t.is_nan()).count()
     }
 
+    /// What a step asks of every cell where targets are multiplied by `scale`, and by `damp` for
+    /// iterating only.
+    pub(crate) fn cell_goals(&self, scale: f64, damp: f64) -> Vec<CellGoal> {
+        let mean = self.mean_target() * scale;
+        let unit =
+            |kind: u32, target: f64| if kind == EQUAL && target > 0.0 { target } else { mean };
+        let cells = 0..self.targets.len();
+        cells
+            .map(|cell| {
+                let (kind, target) = self.goal(cell).scaled(scale).parts();
+                let (_, goal) = self.goal(cell).scaled(scale * damp).parts();
+                CellGoal {
+                    kind,
+                    padding: 0,
+                    goal,
+                    goal_unit: unit(kind, goal),
+                    reported: target,
+                    reported_unit: unit(kind, target),
+                }
+            })
+            .collect()
+    }
+
+    /// Mean of the positive targets, or 1 person where there is none.
+    fn mean_target(&self) -> f64 {
+        let positive = self.targets.iter().filter(|t| **t > 0.0);
+        let (sum, n) = positive.fold((0.0, 0.0), |(sum, n), t| (sum + t, n + 1.0));
+        if n > 0.0 { sum / n } else { 1.0 }
+    }
+
     /// The same constraint on another margin with the same cells.
     pub(crate) fn on(&self, margin: Margin) -> Self {
         assert_eq!(margin.cells(), self.margin.cells(), "cells of `{}`", self.name);
@@ -139,34 +170,21 @@ pub(crate) enum Goal {
 }
 
 impl Goal {
-    /// The factor that brings a cell holding `current` persons to its goal: target / current, and
-    /// 1 where the cell is empty or left alone, or holds so little that no number is large enough.
-    #[inline]
-    pub(crate) fn factor(self, current: f64) -> f64 {
-        let factor = match self {
-            Self::Equal(target) if current > 0.0 => target / current,
-            Self::AtMost(limit) if current > limit => limit / current,
-            _ => 1.0,
-        };
-        if factor.is_finite() { factor } else { 1.0 }
-    }
-
-    /// Persons by which `current` misses the goal.
-    #[inline]
-    pub(crate) fn violation(self, current: f64) -> f64 {
-        match self {
-            Self::Free => 0.0,
-            Self::Equal(target) => (current - target).abs(),
-            Self::AtMost(limit) => (current - limit).max(0.0),
-            Self::KeptZero => current,
-        }
-    }
-
     /// The same goal in units scaled by `ratio`.
     pub(crate) fn scaled(self, ratio: f64) -> Self {
         match self {
             Self::Equal(target) => Self::Equal(target * ratio),
             other => other,
+        }
+    }
+
+    /// Kind and number as the kernels know them.
+    fn parts(self) -> (u32, f64) {
+        match self {
+            Self::Free => (FREE, 0.0),
+            Self::Equal(target) => (EQUAL, target),
+            Self::AtMost(limit) => (AT_MOST, limit),
+            Self::KeptZero => (KEPT_ZERO, 0.0),
         }
     }
 }
@@ -198,24 +216,5 @@ impl Plan {
     /// Every constraint, in the order of first application.
     pub fn constraints(&self) -> impl Iterator<Item = &Constraint> {
         self.once.iter().chain(self.repeat.iter().flat_map(|group| &group.constraints))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_zero_rules() {
-        assert_eq!(Goal::Equal(6.0).factor(3.0), 2.0);
-        assert_eq!(Goal::Equal(6.0).factor(0.0), 1.0);
-        assert_eq!(Goal::Equal(0.0).factor(3.0), 0.0);
-        assert_eq!(Goal::KeptZero.factor(3.0), 1.0);
-        assert_eq!(Goal::KeptZero.violation(3.0), 3.0);
-        assert_eq!(Goal::AtMost(2.0).factor(4.0), 0.5);
-        assert_eq!(Goal::AtMost(2.0).factor(1.0), 1.0);
-        assert_eq!(Goal::AtMost(2.0).violation(1.0), 0.0);
-        assert_eq!(Goal::Free.violation(9.0), 0.0);
-        assert_eq!(Goal::Equal(6.0).factor(1e-310), 1.0);
     }
 }

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use super::backend::Backend;
 use super::cpu::Cpu;
+use super::engine::Engine;
 use super::explain;
-use super::group::{Group, Measure, SUM_ROUNDING};
+use super::group::{Group, Measure, SUM_ROUNDING, Step};
 use super::newton;
 use super::problem::Stage;
 use super::solution::{ConstraintReport, HistoryRow, Infeasible, Solution, Solver, StopReason};
@@ -13,7 +15,7 @@ use crate::Result;
 use crate::geography::Partition;
 use crate::matrix::{FlowMatrix, Value};
 
-/// Applies a plan to a seed.
+/// Applies a plan to a seed, with passes over entries on the CPU in `f64`.
 ///
 /// Deterministic: the same bits for any number of threads of the current rayon pool.
 ///
@@ -24,6 +26,23 @@ use crate::matrix::{FlowMatrix, Value};
 /// # Panics
 /// If seed and problem differ in their number of units.
 pub fn solve<V: Value>(
+    seed: &FlowMatrix<V>,
+    problem: &Problem,
+    solver: Solver,
+) -> Result<Solution> {
+    solve_on(&Engine::default(), seed, problem, solver)
+}
+
+/// [`solve`], with passes over entries wherever `engine` runs them. What convergence is judged by at
+/// the end is always computed on the CPU in `f64`.
+///
+/// # Errors
+/// As [`solve`], and if a device fails.
+///
+/// # Panics
+/// If seed and problem differ in their number of units.
+pub fn solve_on<V: Value>(
+    engine: &Engine,
     seed: &FlowMatrix<V>,
     problem: &Problem,
     solver: Solver,
@@ -40,18 +59,19 @@ pub fn solve<V: Value>(
     };
 
     let mut run = Run::new(problem, &cpu, solver);
+    let backend = engine.backend(seed)?;
     let mut scaling = Scaling::identity(seed.units());
     let mut solved = (seed.units(), seed.nnz());
     for stage in &stages[..split] {
-        run.stage(&cpu, stage, &mut scaling, None);
+        run.stage(&*backend, stage, &mut scaling, None)?;
     }
     if let Some(refinement) = &refinement {
-        let small = cpu.collapse(refinement, &scaling);
+        let small = backend.collapse(refinement, &scaling)?;
         solved = (small.units(), small.nnz());
-        let coarse_cpu = Cpu::new(&small);
+        let coarse_backend = engine.backend(&small)?;
         let mut coarse = Scaling::identity(small.units());
         for stage in &stages[split..] {
-            run.stage(&coarse_cpu, stage, &mut coarse, Some(refinement));
+            run.stage(&*coarse_backend, stage, &mut coarse, Some(refinement))?;
         }
         scaling.lift(&coarse, refinement);
     }
@@ -164,11 +184,11 @@ impl<'a, V: Value> Run<'a, V> {
     /// Runs one stage on a matrix whose units are the cells of `refinement`, or the seed's own.
     fn stage<W: Value>(
         &mut self,
-        cpu: &Cpu<W>,
+        backend: &dyn Backend<W>,
         stage: &Stage,
         scaling: &mut Scaling,
         refinement: Option<&Partition>,
-    ) {
+    ) -> Result<()> {
         let constraints: Vec<Constraint> = self
             .problem
             .constraints_of(stage)
@@ -177,14 +197,20 @@ impl<'a, V: Value> Run<'a, V> {
             .collect();
         let first = self.next_constraint;
         self.next_constraint += constraints.len();
-        let group = Group::new(cpu, constraints, first, scaling, stage, self.problem);
-        match stage {
-            Stage::Once(_) => self.history.push(group.step(cpu, 0, 1, scaling, &mut None).row),
-            Stage::Repeat(_) => self.repeat(cpu, &group, scaling),
+        let group = Group::new(backend, constraints, first, scaling, stage, self.problem)?;
+        if matches!(stage, Stage::Repeat(_)) {
+            return self.repeat(backend, &group, scaling);
         }
+        self.history.push(group.step(backend, 0, 1, scaling, &mut None)?.row);
+        Ok(())
     }
 
-    fn repeat<W: Value>(&mut self, cpu: &Cpu<W>, group: &Group, scaling: &mut Scaling) {
+    fn repeat<W: Value>(
+        &mut self,
+        backend: &dyn Backend<W>,
+        group: &Group,
+        scaling: &mut Scaling,
+    ) -> Result<()> {
         let start = scaling.clone();
         let last = group.first + group.constraints.len();
         self.target_scale[group.first..last].copy_from_slice(&group.scale);
@@ -192,23 +218,24 @@ impl<'a, V: Value> Run<'a, V> {
             self.total_ratio = group.total_ratio;
         }
         self.totals_differ |= group.beyond_limit(group.total_ratio);
-        let guilty = || explain::guilty_sets(cpu, group, &start);
+        let guilty = || explain::guilty_sets(backend.cpu(), group, &start);
         let outcome = if self.solver == Solver::Newton {
-            newton::iterate(cpu, group, scaling)
+            newton::iterate(backend, group, scaling)?
         } else {
-            iterate(cpu, group, scaling, &guilty)
+            iterate(backend, group, scaling, &guilty)?
         };
         self.iterations += outcome.iterations;
         self.half_sweeps += outcome.half_sweeps;
-        self.l1_change = cpu.l1_change(&outcome.before_last, scaling);
+        self.l1_change = backend.l1_change(&outcome.before_last, scaling)?;
         self.history.extend(outcome.history);
         self.group_stop = Some(outcome.stop);
         self.infeasible.extend(explain::differing_totals(group));
         // Whatever stopped it, a group whose margins hold up to rounding needs no explanation.
-        let met = group.tolerance + SUM_ROUNDING;
-        if outcome.stop != GroupStop::Settled && group.unsettled(cpu, scaling) > met {
+        let met = group.tolerance + backend.rounding();
+        if outcome.stop != GroupStop::Settled && group.unsettled(backend, scaling)? > met {
             self.infeasible.extend(guilty());
         }
+        Ok(())
     }
 
     /// Every constraint on the harmonized entries, in `f64`.
@@ -291,56 +318,131 @@ pub(super) struct Outcome {
     pub history: Vec<HistoryRow>,
 }
 
+/// The iterations of a group, one after the other.
+pub(crate) trait Iterations {
+    /// The steps of the next iteration.
+    fn next(&mut self) -> Result<Vec<Step>>;
+    /// The scaling before the last iteration taken.
+    fn before_last(&mut self) -> Result<Scaling>;
+    /// The scaling after it.
+    fn scaling(&mut self) -> Result<&Scaling>;
+    /// Whether no factor has overflowed.
+    fn is_finite(&self) -> bool;
+}
+
+/// Iterations taken one pass at a time.
+pub(super) struct PassByPass<'a, W: Value> {
+    backend: &'a dyn Backend<W>,
+    group: &'a Group,
+    iteration: u32,
+    before_last: Scaling,
+    scaling: Scaling,
+    ready: Option<(usize, Vec<f64>)>,
+}
+
+impl<'a, W: Value> PassByPass<'a, W> {
+    pub fn new(backend: &'a dyn Backend<W>, group: &'a Group, start: &Scaling) -> Self {
+        Self {
+            backend,
+            group,
+            iteration: 0,
+            before_last: start.clone(),
+            scaling: start.clone(),
+            ready: None,
+        }
+    }
+}
+
+impl<W: Value> Iterations for PassByPass<'_, W> {
+    fn next(&mut self) -> Result<Vec<Step>> {
+        self.iteration += 1;
+        self.before_last.clone_from(&self.scaling);
+        (0..self.group.constraints.len())
+            .map(|k| {
+                let (scaling, ready) = (&mut self.scaling, &mut self.ready);
+                self.group.step(self.backend, k, self.iteration, scaling, ready)
+            })
+            .collect()
+    }
+
+    fn before_last(&mut self) -> Result<Scaling> {
+        Ok(self.before_last.clone())
+    }
+
+    fn scaling(&mut self) -> Result<&Scaling> {
+        Ok(&self.scaling)
+    }
+
+    fn is_finite(&self) -> bool {
+        self.scaling.is_finite()
+    }
+}
+
+/// The iterations of a group from `start` on: on the device where the backend takes them there.
+pub(crate) fn iterations_of<'a, W: Value>(
+    backend: &'a dyn Backend<W>,
+    group: &'a Group,
+    start: &Scaling,
+) -> Result<Box<dyn Iterations + 'a>> {
+    Ok(match backend.iterations(group, start)? {
+        Some(iterations) => iterations,
+        None => Box::new(PassByPass::new(backend, group, start)),
+    })
+}
+
 /// Plain IPF: every constraint of the group in turn, until all hold at once.
 ///
 /// Where the violation hardly shrinks, `guilty` tells whether the margins can be met at all: weakly
 /// linked regions come to a plateau that ends once the flows between them have grown.
 fn iterate<W: Value>(
-    cpu: &Cpu<W>,
+    backend: &dyn Backend<W>,
     group: &Group,
     scaling: &mut Scaling,
     guilty: &dyn Fn() -> Vec<Infeasible>,
-) -> Outcome {
+) -> Result<Outcome> {
     let mut history = Vec::new();
     let mut totals = Vec::new();
-    let mut before_last = scaling.clone();
     let mut stop = GroupStop::MaxIterations;
     let mut iterations = 0;
     let mut next_look = FIRST_LOOK;
-    let mut ready = None;
+    let mut taken = iterations_of(backend, group, scaling)?;
     while iterations < group.max_iterations {
         iterations += 1;
-        before_last.clone_from(scaling);
         let (mut worst, mut total) = (0.0_f64, 0.0);
-        for k in 0..group.constraints.len() {
-            let step = group.step(cpu, k, iterations, scaling, &mut ready);
+        for step in taken.next()? {
             worst = worst.max(step.unsettled);
             total += step.row.total_violation;
             history.push(step.row);
         }
         // Each step saw the matrix before its own factors: only a look at all constraints of the
         // finished iteration tells whether they hold together.
-        if worst <= group.tolerance && group.unsettled(cpu, scaling) <= group.tolerance {
+        if worst <= group.tolerance
+            && group.unsettled(backend, taken.scaling()?)? <= group.tolerance
+        {
             stop = GroupStop::Settled;
             break;
         }
-        if !scaling.is_finite() {
+        if !taken.is_finite() {
+            let before_last = taken.before_last()?;
             scaling.clone_from(&before_last);
+            let half_sweeps = iterations * group.constraints.len() as u32;
             stop = GroupStop::Stagnated;
-            break;
+            return Ok(Outcome { stop, iterations, half_sweeps, before_last, history });
         }
         totals.push(total);
         if totals.len() >= next_look && on_plateau(&totals) {
             // Rounding alone is left, or the margins cannot be met.
-            if worst <= SUM_ROUNDING || !guilty().is_empty() {
+            if worst <= backend.rounding() || !guilty().is_empty() {
                 stop = GroupStop::Stagnated;
                 break;
             }
             next_look = 2 * totals.len();
         }
     }
+    scaling.clone_from(taken.scaling()?);
+    let before_last = taken.before_last()?;
     let half_sweeps = iterations * group.constraints.len() as u32;
-    Outcome { stop, iterations, half_sweeps, before_last, history }
+    Ok(Outcome { stop, iterations, half_sweeps, before_last, history })
 }
 
 /// Iterations before the first look whether the violation still shrinks.

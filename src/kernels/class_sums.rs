@@ -1,5 +1,6 @@
 //! Movers between classes of units.
 
+use super::fixed::{FixedScaling, Number};
 use crate::ipf::Scaling;
 use crate::matrix::{Csr, Value};
 
@@ -31,6 +32,28 @@ pub fn class_sums<V: Value>(
     }
 }
 
+/// The same as counts of 2^unit persons: every term rounded down, but not to 0, their sum exact. Of
+/// classes that reach 2^125 the result means nothing.
+pub fn fixed_class_sums<V: Value>(
+    movers: &Csr<V>,
+    scaling: &FixedScaling,
+    unit: i32,
+    rows: &[u32],
+    class_of: &[u32],
+    out: &mut [u128],
+) {
+    for &i in rows {
+        let i = i as usize;
+        let (columns, values) = movers.row(i);
+        for (&j, &v) in columns.iter().zip(values) {
+            let j = j as usize;
+            let product = Number::of_seed(v.into()).product(scaling.mover(i, j));
+            let sum = &mut out[class_of[j] as usize];
+            *sum = sum.wrapping_add(product.in_wide_units(unit));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::samples;
@@ -49,5 +72,15 @@ mod tests {
             &mut out,
         );
         assert_eq!(out, [48.0, 144.0]);
+    }
+
+    #[test]
+    fn fixed_by_hand() {
+        let classes = samples::partition();
+        let mut out = [0; 2];
+        let scaling = FixedScaling::new(&samples::scaling());
+        let movers = samples::matrix();
+        fixed_class_sums(movers.movers(), &scaling, -70, &[0, 2], classes.cell_of(), &mut out);
+        assert_eq!(out, [48 << 70, 144 << 70]);
     }
 }

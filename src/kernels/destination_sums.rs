@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::add_row;
+use super::fixed::{FixedScaling, Number};
 use crate::ipf::Scaling;
 use crate::matrix::{Csr, Value};
 
@@ -22,6 +23,25 @@ pub fn destination_sums<V: Value>(
 ) {
     for i in rows {
         add_row(movers, scaling, i, scaling.origin[i], out);
+    }
+}
+
+/// The same as counts of 2^units\[j\] persons, added to `out`: every term rounded down, but
+/// not to 0, their sum exact.
+pub fn fixed_destination_sums<V: Value>(
+    movers: &Csr<V>,
+    scaling: &FixedScaling,
+    units: &[i32],
+    rows: Range<usize>,
+    out: &mut [u64],
+) {
+    for i in rows {
+        let (columns, values) = movers.row(i);
+        for (&j, &v) in columns.iter().zip(values) {
+            let j = j as usize;
+            let factor = scaling.with_blocks(scaling.origin[i].number(), i, j);
+            out[j] += Number::of_seed(v.into()).product(factor).in_units(units[j]);
+        }
     }
 }
 
@@ -62,5 +82,13 @@ mod tests {
         let mut out = [1.0, 1.0, 1.0];
         destination_sums(samples::matrix().movers(), &Scaling::identity(3), 1..2, &mut out);
         assert_eq!(out, [6.0, 1.0, 1.0]);
+    }
+
+    #[test]
+    fn fixed_by_hand() {
+        let mut out = [0; 3];
+        let scaling = FixedScaling::new(&samples::scaling());
+        fixed_destination_sums(samples::matrix().movers(), &scaling, &[-1, 5, -3], 0..3, &mut out);
+        assert_eq!(out, [5, 9, 192]); // 2.5, 288, 24
     }
 }

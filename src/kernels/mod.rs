@@ -1,4 +1,5 @@
-//! The passes over entries, one file each, sequential and in `f64`.
+//! The passes over entries, one file each, sequential: in `f64`, and beside it in [`fixed`]-point,
+//! bit for bit what the shader of the same name computes.
 //!
 //! Each works on a range or list of rows; [`crate::ipf`] splits a matrix into fixed ranges, runs
 //! them in parallel and combines their results in a fixed order, so that the bits of every sum
@@ -6,17 +7,19 @@
 
 mod class_sums;
 mod destination_sums;
+pub mod factors;
+pub mod fixed;
 mod harmonized_row;
 mod l1_change;
 mod origin_step;
 mod origin_sums;
 
-pub use class_sums::class_sums;
-pub use destination_sums::destination_sums;
+pub use class_sums::{class_sums, fixed_class_sums};
+pub use destination_sums::{destination_sums, fixed_destination_sums};
 pub use harmonized_row::harmonized_row;
-pub use l1_change::l1_change;
+pub use l1_change::{fixed_l1_change, l1_change};
 pub use origin_step::origin_step;
-pub use origin_sums::origin_sums;
+pub use origin_sums::{fixed_origin_sums, origin_sums};
 
 use crate::ipf::Scaling;
 use crate::matrix::{Csr, Value};

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::fixed::{FixedScaling, Number};
 use super::row_sum;
 use crate::ipf::Scaling;
 use crate::matrix::{Csr, Value};
@@ -22,6 +23,27 @@ pub fn origin_sums<V: Value>(
     assert_eq!(out.len(), rows.len(), "one sum per origin");
     for (i, sum) in rows.zip(out) {
         *sum = scaling.origin[i] * row_sum(movers, scaling, i);
+    }
+}
+
+/// The same without the origins' own factors, as counts of 2^units\[i\] persons: every term rounded
+/// down, but not to 0, their sum exact.
+pub fn fixed_origin_sums<V: Value>(
+    movers: &Csr<V>,
+    scaling: &FixedScaling,
+    units: &[i32],
+    rows: Range<usize>,
+    out: &mut [u64],
+) {
+    assert_eq!(out.len(), rows.len(), "one sum per origin");
+    for (i, sum) in rows.zip(out) {
+        let (columns, values) = movers.row(i);
+        let terms = columns.iter().zip(values).map(|(&j, &v)| {
+            let j = j as usize;
+            let factor = scaling.with_blocks(scaling.destination[j].number(), i, j);
+            Number::of_seed(v.into()).product(factor).in_units(units[i])
+        });
+        *sum = terms.sum();
     }
 }
 
@@ -57,5 +79,19 @@ mod tests {
                 assert_eq!(out[0], f64::from(expected), "length {n}, step {step}");
             }
         }
+    }
+
+    #[test]
+    fn fixed_by_hand() {
+        let mut out = [0; 3];
+        // Before the origin factors: 2*(1/2)*16 + 3*2*8 = 64; 5*1*(1/4) = 5/4; 4*(1/2)*16 = 32
+        fixed_origin_sums(
+            samples::matrix().movers(),
+            &FixedScaling::new(&samples::scaling()),
+            &[0, -2, 3],
+            0..3,
+            &mut out,
+        );
+        assert_eq!(out, [64, 5, 4]);
     }
 }

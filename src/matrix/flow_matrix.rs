@@ -35,6 +35,20 @@ impl<V: Value> FlowMatrix<V> {
         if cfg!(debug_assertions) { Self::new(stayers, movers) } else { Self { stayers, movers } }
     }
 
+    /// The same movers beside other stayers.
+    ///
+    /// # Panics
+    /// As [`new`](Self::new).
+    #[must_use]
+    pub fn with_stayers(self, stayers: Vec<f64>) -> Self {
+        Self::new(stayers, self.movers)
+    }
+
+    /// Stayers and movers.
+    pub(super) fn into_parts(self) -> (Vec<f64>, Csr<V>) {
+        (self.stayers, self.movers)
+    }
+
     /// Splits a square matrix at the finest level: its diagonal are the stayers.
     ///
     /// # Panics
@@ -214,6 +228,8 @@ pub(crate) fn merge_stayer(i: usize, stayer: f64, columns: &mut Vec<u32>, flows:
 /// A flow matrix in the number type of its file.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AnyFlowMatrix {
+    /// Movers stored as 16-bit numbers, which no file has: see [`AnyFlowMatrix::stored_as`].
+    F16(FlowMatrix<half::f16>),
     /// Movers stored as 32-bit numbers.
     F32(FlowMatrix<f32>),
     /// Movers stored as 64-bit numbers.
@@ -225,6 +241,7 @@ pub enum AnyFlowMatrix {
 macro_rules! with_matrix {
     ($any:expr, $matrix:ident => $body:expr) => {
         match $any {
+            $crate::matrix::AnyFlowMatrix::F16($matrix) => $body,
             $crate::matrix::AnyFlowMatrix::F32($matrix) => $body,
             $crate::matrix::AnyFlowMatrix::F64($matrix) => $body,
         }

@@ -9,6 +9,7 @@ mod npy;
 pub mod npz;
 mod npz_write;
 pub mod parquet;
+mod storage;
 mod triplets;
 mod value;
 
@@ -16,4 +17,5 @@ pub use csr::Csr;
 pub(crate) use csr::{row_ranges, split_per_row};
 pub(crate) use flow_matrix::merge_stayer;
 pub use flow_matrix::{AnyFlowMatrix, FlowMatrix, FlowRows};
+pub use storage::Rounding;
 pub use value::{Value, ValueType};

@@ -102,14 +102,16 @@ fn write_csr<const INDEX_BYTES: usize>(
         }
         let value_type = rows.value_type();
         let (descr, bytes) = match value_type {
-            ValueType::F32 => ("<f4", 4),
+            ValueType::F16 | ValueType::F32 => ("<f4", 4),
             ValueType::F64 => ("<f8", 8),
         };
         npz.member("data", descr, &[nnz], nnz * bytes)?;
         for i in 0..n {
             rows.row(i, &mut columns, &mut flows);
             match value_type {
-                ValueType::F32 => npz.elements(flows.iter().map(|&v| (v as f32).to_le_bytes())),
+                ValueType::F16 | ValueType::F32 => {
+                    npz.elements(flows.iter().map(|&v| (v as f32).to_le_bytes()))
+                }
                 ValueType::F64 => npz.elements(flows.iter().map(|v| v.to_le_bytes())),
             }?;
         }

@@ -299,7 +299,7 @@ fn write_groups(
     }
     let unit_type = if numbered { ("int32", "") } else { ("binary", " (STRING)") };
     let flow_type = match rows.value_type() {
-        ValueType::F32 => "float",
+        ValueType::F16 | ValueType::F32 => "float",
         ValueType::F64 => "double",
     };
     let schema = format!(
@@ -370,7 +370,7 @@ impl Group {
             }
         }
         match value_type {
-            ValueType::F32 => {
+            ValueType::F16 | ValueType::F32 => {
                 write_column::<FloatType, _>(&mut group, &self.flows, |&flow| flow as f32)?;
             }
             ValueType::F64 => {

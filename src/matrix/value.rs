@@ -1,24 +1,40 @@
 //! The number types a seed may be stored in.
 
 /// Number type of stored flows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ValueType {
+    /// 16-bit IEEE 754, in memory only: files have no such flows.
+    F16,
     /// 32-bit IEEE 754.
     F32,
     /// 64-bit IEEE 754.
     F64,
 }
 
+impl std::fmt::Display for ValueType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::F16 => "f16",
+            Self::F32 => "f32",
+            Self::F64 => "f64",
+        })
+    }
+}
+
 mod sealed {
     pub trait Sealed {}
+    impl Sealed for half::f16 {}
     impl Sealed for f32 {}
     impl Sealed for f64 {}
 }
 
-/// A stored flow, in persons: `f32` or `f64`. Sums and factors are always `f64`.
+/// A stored flow, in persons: `f16`, `f32` or `f64`. Sums and factors are always `f64`.
 pub trait Value: bytemuck::Pod + Send + Sync + Into<f64> + PartialOrd + sealed::Sealed {
     /// Which type this is.
     const TYPE: ValueType;
+
+    /// The smallest number above 0.
+    const SMALLEST: Self;
 
     /// Nearest value of this type.
     fn from_f64(flow: f64) -> Self;
@@ -30,8 +46,18 @@ pub trait Value: bytemuck::Pod + Send + Sync + Into<f64> + PartialOrd + sealed::
     }
 }
 
+impl Value for half::f16 {
+    const TYPE: ValueType = ValueType::F16;
+    const SMALLEST: Self = Self::from_bits(1);
+
+    fn from_f64(flow: f64) -> Self {
+        Self::from_f64(flow)
+    }
+}
+
 impl Value for f32 {
     const TYPE: ValueType = ValueType::F32;
+    const SMALLEST: Self = Self::from_bits(1);
 
     fn from_f64(flow: f64) -> Self {
         flow as Self
@@ -40,6 +66,7 @@ impl Value for f32 {
 
 impl Value for f64 {
     const TYPE: ValueType = ValueType::F64;
+    const SMALLEST: Self = Self::from_bits(1);
 
     fn from_f64(flow: f64) -> Self {
         flow
@@ -55,8 +82,8 @@ pub(super) fn write_shortest(
     // Far from 1, zeros would fill the line.
     let plain = flow == 0.0 || (1e-5..1e16).contains(&flow);
     match (value_type, plain) {
-        (ValueType::F32, true) => write!(out, "{}", flow as f32),
-        (ValueType::F32, false) => write!(out, "{:e}", flow as f32),
+        (ValueType::F16 | ValueType::F32, true) => write!(out, "{}", flow as f32),
+        (ValueType::F16 | ValueType::F32, false) => write!(out, "{:e}", flow as f32),
         (ValueType::F64, true) => write!(out, "{flow}"),
         (ValueType::F64, false) => write!(out, "{flow:e}"),
     }

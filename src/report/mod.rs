@@ -10,4 +10,4 @@ pub use agreement::{Agreement, mover_agreement, vector_agreement};
 pub use convergence::{ConvergencePoint, convergence_png, convergence_svg};
 pub use factors::write_factors;
 pub use manifest::{Manifest, Output};
-pub use run::{Elapsed, RunReport, history_csv};
+pub use run::{Elapsed, Place, RunReport, history_csv};

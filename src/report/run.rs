@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::ipf::{ConstraintReport, HistoryRow, Solution};
+use crate::ipf::{ConstraintReport, Engine, HistoryRow, Precision, Solution};
+use crate::matrix::{Rounding, ValueType};
 
 /// Wall-clock time of the parts of a run, in seconds.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
@@ -16,6 +17,75 @@ pub struct Elapsed {
     pub solve: f64,
     /// Writing the matrix.
     pub write: f64,
+}
+
+/// Where the passes over entries ran, and in which arithmetic.
+#[derive(Clone, Debug, Serialize)]
+pub struct Place {
+    /// `cpu` or `gpu`.
+    pub backend: &'static str,
+    /// Name and driver of the graphics device.
+    pub device: Option<String>,
+    /// Arithmetic of sums: `exact`, `f64` or `f32`. Factors are `f64`.
+    pub precision: &'static str,
+    /// Bound on the relative error of every sum, where the arithmetic is `f32`.
+    pub sum_error_bound: Option<f64>,
+    /// Number type of the seed in memory.
+    pub storage: String,
+    /// What that type did to the seed, where another than the file's was asked for.
+    pub storage_rounding: Option<Rounding>,
+}
+
+impl Place {
+    /// The place of passes by `engine` over a seed stored as `storage`, scaled by so many `blocks`.
+    pub fn new(engine: &Engine, storage: ValueType, blocks: usize) -> Self {
+        let (device, precision) = match engine {
+            Engine::Cpu => (None, Precision::F64),
+            Engine::CpuExact => (None, Precision::Exact),
+            Engine::Gpu(device, precision) => (Some(device), *precision),
+        };
+        Self {
+            backend: if device.is_some() { "gpu" } else { "cpu" },
+            device: device.map(|device| {
+                let adapter = device.adapter();
+                format!(
+                    "{}, {} {} {}",
+                    adapter.name, adapter.backend, adapter.driver, adapter.driver_info
+                )
+            }),
+            precision: match precision {
+                Precision::Exact => "exact",
+                Precision::F64 => "f64",
+                Precision::F32 => "f32",
+            },
+            sum_error_bound: device
+                .filter(|_| precision == Precision::F32)
+                .map(|device| device.rounding_f32(blocks)),
+            storage: storage.to_string(),
+            storage_rounding: None,
+        }
+    }
+
+    fn write_summary(&self, out: &mut String) -> std::fmt::Result {
+        if let Some(device) = &self.device {
+            writeln!(out, "{device}, {} sums", self.precision)?;
+        }
+        if let Some(bound) = self.sum_error_bound {
+            writeln!(
+                out,
+                "sums in f32: each may be off by {bound:.1e} of itself; the margins below are in f64"
+            )?;
+        }
+        if let Some(rounding) = self.storage_rounding.filter(|r| r.total > 0.0) {
+            writeln!(
+                out,
+                "seed stored as {}: flows rounded by up to {:.1e} of themselves, {:.6} persons in \
+                 all; {} flows raised to its smallest number",
+                self.storage, rounding.largest_relative, rounding.total, rounding.raised
+            )?;
+        }
+        Ok(())
+    }
 }
 
 /// One run, as `--json` prints it.
@@ -32,10 +102,9 @@ pub struct RunReport<'a> {
     /// What the solver found.
     #[serde(flatten)]
     pub solution: &'a Solution,
-    /// Where the passes over entries ran.
-    pub backend: &'static str,
-    /// Arithmetic of sums and factors.
-    pub precision: &'static str,
+    /// Where the passes over entries ran, and how.
+    #[serde(flatten)]
+    pub place: Place,
     /// Threads of the pool.
     pub threads: usize,
     /// Units of the seed.
@@ -56,6 +125,7 @@ impl<'a> RunReport<'a> {
     /// A report of `solution`; `raised` are the units and persons of the stayer floor.
     pub fn new(
         solution: &'a Solution,
+        place: Place,
         year: Option<i32>,
         (units, entries): (usize, usize),
         raised: (usize, f64),
@@ -65,11 +135,16 @@ impl<'a> RunReport<'a> {
         Self {
             converged: solution.converged(),
             max_relative_violation: solution.max_relative_violation(),
-            advice: solution.stop.advice(),
+            advice: match place.sum_error_bound {
+                Some(_) if !solution.converged() => Some(
+                    "sums in f32 do not reach the tolerance: use --precision exact, or raise the \
+                     tolerance above their error",
+                ),
+                _ => solution.stop.advice(),
+            },
             year,
             solution,
-            backend: "cpu",
-            precision: "f64",
+            place,
             threads: rayon::current_num_threads(),
             units,
             entries,
@@ -99,6 +174,7 @@ impl<'a> RunReport<'a> {
             self.solution.iterations,
             self.solution.stop
         )?;
+        self.place.write_summary(out)?;
         if self.stayers_raised > 0 {
             writeln!(
                 out,

@@ -40,7 +40,7 @@
 
 mod flows;
 mod places;
-mod random;
+pub(crate) mod random;
 mod tables;
 
 use crate::geography::Geography;

@@ -5,17 +5,19 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 
 /// What a stream is for; streams of different purposes never overlap.
 #[derive(Clone, Copy)]
-pub(super) enum Purpose {
+pub(crate) enum Purpose {
     /// Sizes and positions of states, counties and block groups.
     Places = 1,
     /// Moves, one stream per origin.
     Flows = 2,
     /// Sampling noise, one stream per table.
     Tables = 3,
+    /// Matrices to measure with, one stream per origin.
+    Bench = 4,
 }
 
 /// One stream of random numbers.
-pub(super) struct Stream(ChaCha8Rng);
+pub(crate) struct Stream(ChaCha8Rng);
 
 impl Stream {
     /// Stream `index` of a purpose.

@@ -88,9 +88,14 @@ impl Folder {
 
     /// `flowrake` with arguments separated by blanks, as a finished process.
     pub fn flowrake(&self, args: &str) -> Finished {
+        self.flowrake_with(&[], args)
+    }
+
+    /// The same with environment variables.
+    pub fn flowrake_with(&self, env: &[(&str, &str)], args: &str) -> Finished {
         let mut command = Command::new(env!("CARGO_BIN_EXE_flowrake"));
-        let output = command.current_dir(self.0.path()).args(args.split_whitespace()).output();
-        Finished(output.unwrap())
+        command.current_dir(self.0.path()).envs(env.iter().copied());
+        Finished(command.args(args.split_whitespace()).output().unwrap())
     }
 
     /// `flowrake harmonize plan.toml` with further arguments.

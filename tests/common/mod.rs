@@ -5,9 +5,10 @@
 use std::sync::Arc;
 
 use flowrake::geography::{Geography, Partition};
+use flowrake::gpu::{Device, Feature, Options};
 use flowrake::ipf::{
-    Constraint, Entries, Groups, Harmonized, Margin, Plan, Problem, Repeat, Solution, Solver,
-    ZeroTargets,
+    Constraint, Engine, Entries, Groups, Harmonized, Margin, Plan, Precision, Problem, Repeat,
+    Solution, Solver, ZeroTargets,
 };
 use flowrake::matrix::{FlowMatrix, FlowRows, Value};
 use rand::{RngExt, SeedableRng};
@@ -180,3 +181,33 @@ pub fn assert_close(what: &str, a: &[f64], b: &[f64], tolerance: f64) {
 }
 
 pub const SOLVERS: [Solver; 3] = [Solver::Direct, Solver::Collapsed, Solver::Newton];
+
+/// The software or real device that is there, with these features left unused.
+///
+/// # Panics
+/// If there is none: a test that needs a device does not pass without one.
+pub fn device(without: &[Feature]) -> Arc<Device> {
+    let options = Options { allow_software: true, without: without.to_vec(), ..Options::default() };
+    Device::open(&options).unwrap_or_else(|problem| {
+        panic!("{problem}; ./test installs libvulkan1 and mesa-vulkan-drivers")
+    })
+}
+
+/// Every place and arithmetic that passes can run in, but for `f32`.
+pub fn engines() -> Vec<Engine> {
+    let device = device(&[]);
+    vec![
+        Engine::Cpu,
+        Engine::CpuExact,
+        Engine::Gpu(device.clone(), Precision::Exact),
+        Engine::Gpu(device, Precision::F64),
+    ]
+}
+
+/// Short for failures.
+pub fn engine_name(engine: &Engine) -> String {
+    match engine {
+        Engine::Gpu(_, precision) => format!("gpu {precision:?}"),
+        other => format!("{other:?}"),
+    }
+}
