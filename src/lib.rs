@@ -13,6 +13,7 @@
 //!
 //! - [`geography`]: area codes and how areas group into cells;
 //! - [`census`]: official tables as published;
+//! - [`targets`]: margins of a year from them, and the published plan;
 //! - [`matrix`]: the seed, stayers apart from movers, and its files;
 //! - [`plan_file`]: a TOML file that names a seed, steps and targets;
 //! - [`ipf`]: margins, constraints, plans, the solvers and what they found;

@@ -30,6 +30,7 @@ enum Action {
     Devices(cli::devices::Args),
     Seed(cli::seed::Args),
     Synth(cli::synth::Args),
+    Targets(cli::targets::Args),
 }
 
 /// Exit codes: 0 done, 1 ran but did not converge, 2 bad input or usage, 3 graphics device.
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         Action::Devices(args) => cli::devices::run(&args).map(|()| ExitCode::SUCCESS),
         Action::Seed(args) => cli::seed::run(&args).map(|()| ExitCode::SUCCESS),
         Action::Synth(args) => cli::synth::run(&args).map(|()| ExitCode::SUCCESS),
+        Action::Targets(args) => cli::targets::run(&args).map(|()| ExitCode::SUCCESS),
     };
     result.unwrap_or_else(|error| {
         eprintln!("flowrake: error: {error}");

@@ -103,11 +103,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     progress.set_message(format!("reading {}", args.plan.display()));
     let start = Instant::now();
     let mut loaded = LoadedPlan::read(&args.plan)?;
-    let outputs: Vec<PathBuf> = outputs(args).iter().map(|path| identity(path)).collect();
-    for input in &loaded.inputs {
-        let known = outputs.contains(&identity(input));
-        ensure!(!known, "{}: is an input of this run, name another output", input.display());
-    }
+    super::refuse_inputs(outputs(args).iter().map(PathBuf::as_path), &loaded.inputs)?;
     let read = start.elapsed().as_secs_f64();
 
     progress.set_message("solving");
@@ -173,7 +169,7 @@ fn check_outputs(args: &Args) -> Result<()> {
         if !folder.is_none_or(Path::is_dir) {
             bail!("{}: its folder does not exist", path.display());
         }
-        let identity = identity(&path);
+        let identity = super::identity(&path);
         ensure!(!known.contains(&identity), "{}: is named twice as an output", path.display());
         known.push(identity);
     }
@@ -185,18 +181,6 @@ fn outputs(args: &Args) -> Vec<PathBuf> {
     let companions = [args.history.clone(), args.factors.clone()].into_iter().flatten();
     let manifest = Manifest::<()>::path_for(&args.out);
     [args.out.clone(), manifest].into_iter().chain(companions).collect()
-}
-
-/// The same path for all names of a file, which may not exist yet.
-fn identity(path: &Path) -> PathBuf {
-    path.canonicalize().unwrap_or_else(|_| {
-        let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
-        let folder = folder.unwrap_or(Path::new(".")).canonicalize();
-        match (folder, path.file_name()) {
-            (Ok(folder), Some(name)) => folder.join(name),
-            _ => path.to_owned(),
-        }
-    })
 }
 
 pub(super) fn progress(hidden: bool) -> ProgressBar {

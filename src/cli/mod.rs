@@ -2,6 +2,8 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Write as _};
+use std::iter;
+use std::path::{Path, PathBuf};
 
 use flowrake::geography::Geography;
 use flowrake::{Error, Result};
@@ -14,6 +16,7 @@ pub mod engine;
 pub mod harmonize;
 pub mod seed;
 pub mod synth;
+pub mod targets;
 
 /// Prints a text on standard output. A reader that has gone, such as `head`, has read enough.
 fn print(text: &str) -> Result<()> {
@@ -24,12 +27,44 @@ fn print(text: &str) -> Result<()> {
     }
 }
 
-/// Writes a units table with the column geoid.
+/// The same path for all names of a file, which may not exist yet.
+fn identity(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| {
+        let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new(".")).canonicalize();
+        match (folder, path.file_name()) {
+            (Ok(folder), Some(name)) => folder.join(name),
+            _ => path.to_owned(),
+        }
+    })
+}
+
+/// Refuses to overwrite what a run reads.
+fn refuse_inputs<'p>(
+    outputs: impl IntoIterator<Item = &'p Path>,
+    inputs: &[PathBuf],
+) -> anyhow::Result<()> {
+    let outputs: Vec<PathBuf> = outputs.into_iter().map(identity).collect();
+    for input in inputs {
+        let known = outputs.contains(&identity(input));
+        anyhow::ensure!(
+            !known,
+            "{}: is an input of this run, name another output",
+            input.display()
+        );
+    }
+    Ok(())
+}
+
+/// Writes a units table: geoid and its columns.
 fn write_units(file: &mut File, units: &Geography) -> io::Result<()> {
     let mut out = csv::Writer::from_writer(file);
-    out.write_record(["geoid"])?;
-    for geoid in units.geoids() {
-        out.write_record([geoid.as_str()])?;
+    out.write_record(iter::once("geoid").chain(units.column_names()))?;
+    let columns: Vec<&[String]> =
+        units.column_names().filter_map(|name| units.column(name)).collect();
+    for (row, geoid) in units.geoids().iter().enumerate() {
+        let texts = columns.iter().map(|column| column[row].as_str());
+        out.write_record(iter::once(geoid.as_str()).chain(texts))?;
     }
     out.flush()
 }

@@ -104,6 +104,18 @@ impl Geography {
         Ok(Self { geoids, index, columns })
     }
 
+    /// The same units with another column, one text per unit; a column of that name is replaced.
+    ///
+    /// # Panics
+    /// If there are not as many texts as units.
+    #[must_use]
+    pub fn with_column(mut self, name: &str, texts: Vec<String>) -> Self {
+        assert_eq!(texts.len(), self.len(), "texts of the column {name}, and units");
+        self.columns.retain(|(known, _)| known != name);
+        self.columns.push((name.to_owned(), texts));
+        self
+    }
+
     /// Number of units.
     pub fn len(&self) -> usize {
         self.geoids.len()

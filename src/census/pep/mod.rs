@@ -213,6 +213,11 @@ impl Pep {
         Ok(pep)
     }
 
+    /// Where it was read from.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// What could not be checked, a sentence each.
     pub fn warnings(&self) -> &[String] {
         &self.warnings

@@ -1,0 +1,203 @@
+//! Where the sources of a year do not agree, for the nation and every state.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use serde::Serialize;
+
+use super::year::{Change, Components, YearTargets};
+use crate::census::pep::{Measure, Pep};
+use crate::census::state_flows::StateFlows;
+use crate::census::{Estimate, STATES, margin_of_error};
+
+/// Area code of the nation.
+pub const NATION: &str = "US";
+
+/// One number as two sources have it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Mismatch {
+    /// State code, or [`NATION`].
+    pub area: String,
+    /// What is counted.
+    pub quantity: &'static str,
+    /// Where the first number is from.
+    pub source: &'static str,
+    /// Persons by the first source.
+    pub value: f64,
+    /// Where the other number is from.
+    pub other_source: &'static str,
+    /// Persons by the other source.
+    pub other_value: f64,
+    /// Margin of error at 90 % of the survey's number, persons, where it is known.
+    pub moe: Option<f64>,
+}
+
+impl Mismatch {
+    /// First less other, persons.
+    pub fn difference(&self) -> f64 {
+        self.value - self.other_value
+    }
+
+    /// The difference as a share of the other number; 0 / 0 is 0.
+    pub fn relative(&self) -> f64 {
+        if self.difference() == 0.0 { 0.0 } else { self.difference() / self.other_value.abs() }
+    }
+}
+
+const ACS: &str = "ACS 1-year";
+const PEP: &str = "PEP counties";
+
+/// Compares what two sources say about the same people.
+///
+/// Equal numbers are listed too: that they agree is worth knowing. `populations` are those of year
+/// t - 1 by state, summed over the units; `states` a file of state estimates.
+pub fn mismatches(
+    change: &Change,
+    flows: &StateFlows,
+    targets: &YearTargets,
+    populations: Option<&BTreeMap<String, f64>>,
+    states: Option<&Pep>,
+) -> Vec<Mismatch> {
+    let mut rows = Vec::new();
+    let areas = STATES.iter().map(|(code, _)| (*code, &change.states[*code]));
+    for (area, components) in std::iter::once((NATION, &change.nation)).chain(areas) {
+        let mut row = |quantity, source, first: Estimate, other_source, other_value| {
+            rows.push(Mismatch {
+                area: area.to_owned(),
+                quantity,
+                source,
+                value: first.value,
+                other_source,
+                other_value,
+                moe: first.moe,
+            });
+        };
+        let survey = if area == NATION { Some(&flows.nation) } else { flows.state(area) };
+        if let Some(survey) = survey {
+            let older = components.after - components.births;
+            row("population 1 year and over", ACS, survey.population, PEP, older);
+            let international = components.international;
+            row(
+                "immigrants and net international migration",
+                ACS,
+                survey.abroad,
+                PEP,
+                international,
+            );
+        }
+        // The flows of the nation are all of those between its states.
+        let [departures, arrivals] = [0, 1].map(|end| {
+            let ends = |pair: &(String, String)| [pair.0.clone(), pair.1.clone()][end].clone();
+            let cells = targets.state_flows.iter();
+            sum(cells.filter(|(pair, _)| area == NATION || ends(pair) == area).map(|cell| *cell.1))
+        });
+        let (before, lived) = ("population of the year before", "flows between states");
+        row(before, lived, departures, PEP, components.before);
+        let here = "population that lived in the country a year before";
+        row(here, lived, arrivals, PEP, components.arrivals());
+        if let (Some(domestic), true) = (components.domestic, area != NATION) {
+            let net = net_migration(area, targets);
+            row("net domestic migration", lived, net, PEP, domestic);
+        }
+        if let Some(domestic) = components.domestic {
+            let value = components.arrivals() - domestic;
+            let count = Estimate { value, moe: None };
+            row(before, "PEP components of change", count, PEP, components.before);
+        }
+        if let Some(populations) = populations {
+            let value = match area {
+                NATION => populations.values().sum(),
+                state => populations.get(state).copied().unwrap_or(0.0),
+            };
+            let count = Estimate { value, moe: None };
+            row(before, "populations of the units", count, PEP, components.before);
+        }
+        if let Some(states) = states {
+            for (quantity, published, own) in published(states, targets.year, area, components) {
+                let count = Estimate { value: published, moe: None };
+                row(quantity, "PEP states", count, PEP, own);
+            }
+        }
+    }
+    rows
+}
+
+/// Arrivals from other states less departures to them, persons.
+fn net_migration(area: &str, targets: &YearTargets) -> Estimate {
+    let crossing = targets.state_flows.iter().filter(|((i, j), _)| i != j);
+    let touching = crossing.filter(|((i, j), _)| i == area || j == area);
+    let signed = touching.map(|((_, j), flow)| {
+        let sign = if j == area { 1.0 } else { -1.0 };
+        Estimate { value: sign * flow.value, moe: flow.moe }
+    });
+    sum(signed)
+}
+
+/// A sum with its margin of error, `None` where one of them is not known.
+fn sum(estimates: impl Iterator<Item = Estimate>) -> Estimate {
+    let estimates: Vec<Estimate> = estimates.collect();
+    let moes = estimates.iter().map(|e| e.moe).collect::<Option<Vec<f64>>>();
+    Estimate {
+        value: estimates.iter().map(|e| e.value).sum(),
+        moe: moes.map(margin_of_error::combined),
+    }
+}
+
+/// What a file of state estimates says of an area: quantity, its persons, the sum of counties.
+fn published(
+    states: &Pep,
+    year: i32,
+    area: &str,
+    own: &Components,
+) -> Vec<(&'static str, f64, f64)> {
+    let area = if area == NATION { Pep::NATION } else { area };
+    let rows = [
+        ("population of the year before", Measure::Population, year - 1, Some(own.before)),
+        ("population", Measure::Population, year, Some(own.after)),
+        ("births", Measure::Births, year, Some(own.births)),
+        ("deaths", Measure::Deaths, year, Some(own.deaths)),
+        ("net international migration", Measure::International, year, Some(own.international)),
+        ("net domestic migration", Measure::Domestic, year, own.domestic),
+    ];
+    rows.into_iter()
+        .filter_map(|(quantity, measure, year, own)| {
+            Some((quantity, states.get(area, measure, year)? as f64, own?))
+        })
+        .collect()
+}
+
+/// Writes the table, one comparison a row.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write(rows: &[Mismatch], file: impl Write) -> std::io::Result<()> {
+    let mut out = csv::Writer::from_writer(file);
+    out.write_record([
+        "area",
+        "quantity",
+        "source",
+        "value",
+        "other_source",
+        "other_value",
+        "difference",
+        "relative",
+        "moe",
+    ])?;
+    for row in rows {
+        let numbers = [row.value, row.other_value, row.difference(), row.relative()];
+        let [value, other_value, difference, relative] = numbers.map(|n| n.to_string());
+        let moe = row.moe.map_or(String::new(), |moe| moe.to_string());
+        out.write_record([
+            row.area.as_str(),
+            row.quantity,
+            row.source,
+            &value,
+            row.other_source,
+            &other_value,
+            &difference,
+            &relative,
+            &moe,
+        ])?;
+    }
+    out.flush()
+}
