@@ -28,7 +28,8 @@ pub use places::CountyNames;
 
 use places::{Place, by_codes};
 
-use super::source::{Row, number, rows};
+use super::source::{Row, rows};
+use super::text::number;
 use crate::geography::Geoid;
 use crate::{Error, Result};
 

@@ -10,7 +10,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::source::{Row, number, rows};
+use super::source::{Row, rows};
+use super::text::number;
 use crate::geography::Geoid;
 use crate::{Error, Result};
 

@@ -1,13 +1,24 @@
 //! Text as the Census Bureau writes it: encodings, codes, counts and annotations.
 
 use std::borrow::Cow;
+use std::io::Read as _;
 use std::path::Path;
+
+use flate2::read::MultiGzDecoder;
 
 use crate::{Error, Result};
 
-/// A file as text: UTF-8 with or without a byte order mark, else latin-1.
+/// A file as text, unpacked where it is gzip: UTF-8 with or without a byte order mark, else
+/// latin-1.
 pub(super) fn read(path: &Path) -> Result<String> {
-    let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+    let mut bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+    if bytes.starts_with(&[0x1F, 0x8B]) {
+        let mut unpacked = Vec::new();
+        MultiGzDecoder::new(&bytes[..]).read_to_end(&mut unpacked).map_err(|e| {
+            Error::data(path, "", format!("expected a whole gzip file, found: {e}"))
+        })?;
+        bytes = unpacked;
+    }
     Ok(decode(&bytes).into_owned())
 }
 
@@ -95,6 +106,20 @@ mod tests {
         assert_eq!(decode("\u{feff}Doña Ana".as_bytes()), "Doña Ana");
         assert_eq!(decode(b"Do\xF1a Ana"), "Doña Ana");
         assert_eq!(decode(b""), "");
+    }
+
+    #[test]
+    fn files_may_be_packed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.csv.gz");
+        let file = std::fs::File::create(&path).unwrap();
+        let mut packed = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+        std::io::Write::write_all(&mut packed, b"Do\xF1a Ana").unwrap();
+        packed.finish().unwrap();
+        assert_eq!(read(&path).unwrap(), "Doña Ana");
+        std::fs::write(&path, [0x1F, 0x8B, 8, 0]).unwrap();
+        let problem = read(&path).unwrap_err().to_string();
+        assert!(problem.contains("t.csv.gz: expected a whole gzip file, found: "), "{problem}");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::places::by_codes;
 use super::{CountyFlows, optional_number};
-use crate::census::source::read_text;
+use crate::census::text;
 use crate::{Error, Result};
 
 /// First characters (from 0) of the numbers of `Net_Gross_US.txt`.
@@ -19,7 +19,7 @@ const NET_GROSS_LONGEST: usize = 220;
 impl CountyFlows {
     /// Adds the lines of a file.
     pub(super) fn read_fixed_width(&mut self, path: &Path) -> Result<()> {
-        let text = read_text(path)?;
+        let text = text::read(path)?;
         for (line, number) in text.lines().zip(1..) {
             let error = |problem: String| Error::data(path, format!(":{number}"), problem);
             // Columns are counted in characters.
