@@ -8,12 +8,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail, ensure};
 use clap::ValueEnum;
 use flowrake::Error;
-use flowrake::ipf::{Harmonized, Solution, Solver};
+use flowrake::ipf::{Harmonized, Solution, Solver, cell_changes};
 use flowrake::matrix::file::{self, Format};
 use flowrake::matrix::{AnyFlowMatrix, FlowMatrix, Rounding};
 use flowrake::output::Outputs;
 use flowrake::plan_file::LoadedPlan;
-use flowrake::report::{Elapsed, Manifest, Output, Place, RunReport, history_csv, write_factors};
+use flowrake::report::{
+    Elapsed, Manifest, Output, Place, RunReport, cells_summary, history_csv, write_cells,
+    write_factors,
+};
 use flowrake::with_matrix;
 use indicatif::ProgressBar;
 
@@ -61,6 +64,9 @@ pub struct Args {
     /// Write violations and updates of every iteration and step as CSV
     #[arg(long, value_name = "FILE.csv")]
     history: Option<PathBuf>,
+    /// Write every targeted cell before and after as CSV; the summary then says what changed most
+    #[arg(long, value_name = "FILE.csv")]
+    cells: Option<PathBuf>,
     /// Write the factors of origins, destinations, stayers and blocks
     #[arg(long, value_name = "FILE.npz")]
     factors: Option<PathBuf>,
@@ -127,7 +133,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let elapsed = Elapsed { read, solve, write };
     let place = Place { storage_rounding: rounding, ..opened.place(&loaded.seed, &solution) };
     let report = report(&loaded, &solution, place, elapsed, args.out.clone());
-    add_companions(&mut files, args, &loaded, &solution, &report)?;
+    let cells = add_companions(&mut files, args, &loaded, &solution, &report)?;
     files.commit()?;
     if args.json {
         super::print(&format!("{}\n", serde_json::to_string(&report)?))?;
@@ -136,7 +142,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         eprintln!("flowrake: {note}");
     }
     if !args.quiet && !args.json {
-        eprint!("{}", report.summary());
+        eprint!("{}{}", report.summary(), cells.unwrap_or_default());
     } else if !report.converged {
         eprintln!("flowrake: {}", report.solution.stop);
     }
@@ -178,9 +184,9 @@ fn check_outputs(args: &Args) -> Result<()> {
 
 /// Every file that a run writes.
 fn outputs(args: &Args) -> Vec<PathBuf> {
-    let companions = [args.history.clone(), args.factors.clone()].into_iter().flatten();
+    let companions = [&args.history, &args.cells, &args.factors].into_iter().flatten();
     let manifest = Manifest::<()>::path_for(&args.out);
-    [args.out.clone(), manifest].into_iter().chain(companions).collect()
+    [args.out.clone(), manifest].into_iter().chain(companions.cloned()).collect()
 }
 
 pub(super) fn progress(hidden: bool) -> ProgressBar {
@@ -230,15 +236,23 @@ pub(super) fn add_matrix(
     Ok(())
 }
 
-/// Writes history, factors and manifest.
+/// Writes history, cells, factors and manifest; returns what there is to say about cells.
 fn add_companions(
     files: &mut Outputs,
     args: &Args,
     loaded: &LoadedPlan,
     solution: &Solution,
     report: &RunReport,
-) -> Result<()> {
+) -> Result<Option<String>> {
     let mut outputs = vec![Output { path: args.out.clone(), what: "harmonized matrix" }];
+    let mut summary = None;
+    if let Some(path) = &args.cells {
+        let problem = &loaded.problem;
+        let changes = with_matrix!(&loaded.seed, seed => cell_changes(seed, problem, solution));
+        files.add(path, |file| write_cells(problem, &changes, file))?;
+        outputs.push(Output { path: path.clone(), what: "cells before and after" });
+        summary = Some(cells_summary(problem, &changes));
+    }
     if let Some(path) = &args.history {
         let text = history_csv(&solution.history, &solution.constraints);
         files.add(path, |file| file.write_all(text.as_bytes()))?;
@@ -248,7 +262,8 @@ fn add_companions(
         write_factors(files, path, &solution.scaling, &loaded.geography)?;
         outputs.push(Output { path: path.clone(), what: "factors" });
     }
-    add_manifest(files, &args.out, loaded, outputs, report)
+    add_manifest(files, &args.out, loaded, outputs, report)?;
+    Ok(summary)
 }
 
 /// Writes the manifest of a run beside its matrix.

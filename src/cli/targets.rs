@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
+use flowrake::Error;
 use flowrake::census::Estimate;
 use flowrake::census::cenpop::CenPop;
 use flowrake::census::pep::Pep;
@@ -117,6 +118,7 @@ struct Report {
 struct Tables {
     areas: Areas,
     counties: Pep,
+    change: Change,
     flows: StateFlows,
     states: Option<Pep>,
     populations: Vec<AreaTable>,
@@ -125,12 +127,13 @@ struct Tables {
 /// Runs the command.
 pub fn run(args: &Args) -> Result<()> {
     let tables = read(args)?;
-    let Tables { areas, counties, flows, .. } = &tables;
-    let change = Change::new(args.year, counties, &areas.crosswalk)?;
+    let Tables { areas, counties, change, flows, .. } = &tables;
     let pep = args.counties.display().to_string();
     same_codes(&pep, change.counties.keys().map(String::as_str), areas.counties())?;
-    let year = YearTargets::new(args.year, &change, flows)
-        .with_context(|| args.state_flows.display().to_string())?;
+    let year = YearTargets::new(args.year, change, flows).map_err(|e| match e {
+        Error::Request(problem) => Error::data(&args.state_flows, "", problem),
+        other => other,
+    })?;
     let steps = steps(args, &tables)?;
     let populations = if tables.populations.is_empty() {
         None
@@ -139,7 +142,7 @@ pub fn run(args: &Args) -> Result<()> {
     };
     let by_state = populations.as_ref().map(|populations| by_state(&populations.persons));
     let mismatches =
-        targets::mismatches(&change, flows, &year, by_state.as_ref(), tables.states.as_ref());
+        targets::mismatches(change, flows, &year, by_state.as_ref(), tables.states.as_ref());
 
     let files = target_files(&steps, &year, populations.as_ref());
     let mut notes: Vec<String> = populations.into_iter().flat_map(|p| p.notes).collect();
@@ -179,6 +182,8 @@ fn read(args: &Args) -> Result<Tables> {
         Some(path) => Crosswalk::read(path)?,
         None => Crosswalk::of_the_2010s(),
     };
+    // Before the units, which may be this file's: it says best what the file lacks.
+    let change = Change::new(args.year, &counties, &crosswalk)?;
     let geography = match (&args.units, &census) {
         (Some(path), _) => Geography::read(path)?,
         (None, Some(census)) => census_units(census)?,
@@ -197,7 +202,7 @@ fn read(args: &Args) -> Result<Tables> {
         let table = PopulationTable::read(path)?;
         populations.push(AreaTable::acs5(path, *year, table, &areas)?);
     }
-    Ok(Tables { areas, counties, flows, states, populations })
+    Ok(Tables { areas, counties, change, flows, states, populations })
 }
 
 fn is_puerto_rico(code: &str) -> bool {
@@ -347,7 +352,7 @@ fn write(
     outputs
         .extend(files.iter().map(|file| Output { path: at(&file.step.file()), what: "targets" }));
     super::refuse_inputs(outputs.iter().map(|output| output.path.as_path()), &inputs)?;
-    std::fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
+    std::fs::create_dir_all(&args.out).map_err(|e| Error::io(&args.out, e))?;
 
     let mut staged = Outputs::default();
     let plan = targets::plan_toml(&report.steps, &args.seed, args.year);

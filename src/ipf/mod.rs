@@ -12,6 +12,7 @@
 //! constraints, in which order; [`solve`] returns the factors as a [`Scaling`].
 
 mod backend;
+mod cells;
 mod cpu;
 mod engine;
 mod exact;
@@ -30,6 +31,7 @@ pub mod transport;
 
 pub(crate) use backend::Backend;
 pub use backend::FusedStep;
+pub use cells::{CellChange, cell_changes};
 pub use cpu::Cpu;
 pub use engine::Engine;
 pub use gpu::Precision;

@@ -31,13 +31,13 @@ impl Areas {
     /// Adds the columns of canonical codes.
     ///
     /// # Errors
-    /// If the units are not GEOIDs of one level, county or finer.
+    /// If the units are not GEOIDs of one level, county or finer, at least one.
     pub fn new(geography: Geography, crosswalk: Crosswalk) -> Result<Self> {
         let level = geography.level().filter(|level| *level != Level::State).ok_or_else(|| {
             Error::request(format!(
                 "units: expected codes of counties (5 digits), tracts (11) or block groups (12), \
                  found `{}`",
-                geography.geoids()[0]
+                geography.geoids().first().map_or("", |geoid| geoid.as_str())
             ))
         })?;
         let canonical = |digits: usize| -> Vec<String> {
@@ -84,9 +84,9 @@ mod tests {
     #[test]
     fn cells_have_canonical_codes() {
         let counties = areas(&["51515", "02270", "51019", "06037"]).unwrap();
-        assert_eq!(Vec::from_iter(counties.units()), ["02158", "06037", "51019"]);
+        assert_eq!(counties.units().into_iter().collect::<Vec<_>>(), ["02158", "06037", "51019"]);
         let groups = areas(&["515150501001", "510190301001", "060378002043"]).unwrap();
-        assert_eq!(Vec::from_iter(groups.counties()), ["06037", "51019"]);
+        assert_eq!(groups.counties().into_iter().collect::<Vec<_>>(), ["06037", "51019"]);
         assert_eq!(
             groups.geography.column(Areas::UNIT).unwrap(),
             ["510190501001", "510190301001", "060371370002"]

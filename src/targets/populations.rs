@@ -171,7 +171,7 @@ mod tests {
         let later = [("510190501001", Some(12.0)), ("510190301001", Some(20.0)), ("01001", None)];
         let later = table(&areas, Source::Acs5(2014), &later[..]).unwrap();
         let found = populations(&areas, &[census, later], 2010).unwrap();
-        assert_eq!(Vec::from_iter(found.persons.keys()), ["01001", "51019"]);
+        assert_eq!(found.persons.keys().collect::<Vec<_>>(), ["01001", "51019"]);
         assert!((found.persons["51019"] - 30.0).abs() < 1e-4, "{found:?}");
         assert!((found.persons["01001"] - 5.0).abs() < 1e-9, "{found:?}");
         assert_eq!(found.notes.len(), 2);
@@ -206,7 +206,9 @@ mod tests {
         let problem = table(&areas, Source::Census2010, &[("01", None)]).unwrap_err().to_string();
         assert_eq!(problem, "t.csv: expected areas of level county or finer, found `01`");
         let census = table(&areas, Source::Census2010, &[("01001", None)]).unwrap();
-        let problem = |year| populations(&areas, &[census.clone()], year).unwrap_err().to_string();
+        let problem = |year| {
+            populations(&areas, std::slice::from_ref(&census), year).unwrap_err().to_string()
+        };
         assert_eq!(
             problem(2010),
             "populations: expected every unit in at least one table, found 1 in none: 01001"

@@ -30,6 +30,15 @@ pub fn python() -> PathBuf {
     }
 }
 
+/// The folder of official tables, `None` (said on stderr) where it is not at hand.
+pub fn official(what: &str) -> Option<PathBuf> {
+    let data = std::env::var_os("FLOWRAKE_DATA").map(PathBuf::from);
+    if data.is_none() {
+        eprintln!("NOT CHECKED: {what} of the official data, since FLOWRAKE_DATA is not set");
+    }
+    data
+}
+
 /// A temporary folder in which the binary runs.
 pub struct Folder(TempDir);
 
