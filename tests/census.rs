@@ -1,7 +1,10 @@
 //! Readers of official tables on the published files, and every identity they are known to hold.
 
+#[path = "common/cli.rs"]
+mod cli;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use flowrake::census::STATES;
 use flowrake::census::cenpop::{CenPop, Place};
@@ -10,13 +13,9 @@ use flowrake::census::population_table::PopulationTable;
 use flowrake::census::state_flows::StateFlows;
 use flowrake::geography::Level;
 
-/// The folder of Census tables, or a line that says what is not checked without it.
+/// The folder of Census tables, `None` where it is not at hand.
 fn data(what: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os("FLOWRAKE_DATA").map(|data| Path::new(&data).join("census"));
-    if folder.is_none() {
-        eprintln!("NOT CHECKED: {what} of the official data, since FLOWRAKE_DATA is not set");
-    }
-    folder
+    Some(cli::official(what)?.join("census"))
 }
 
 #[test]
