@@ -5,21 +5,15 @@
 #[path = "common/cli.rs"]
 mod cli;
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::Path;
 
-use cli::{Folder, sum};
+use cli::{Folder, official, sum};
 use flowrake::census::county_flows::{CountyFlows, CountyNames};
 use flowrake::census::irs::{self, Check, Direction, MigrationFile};
-use flowrake::geography::Geoid;
-
-/// The official files, `None` (said on stderr) where they are not at hand.
-fn data(what: &str) -> Option<PathBuf> {
-    let data = std::env::var_os("FLOWRAKE_DATA").map(PathBuf::from);
-    if data.is_none() {
-        eprintln!("NOT CHECKED: {what} of the official data, since FLOWRAKE_DATA is not set");
-    }
-    data
-}
+use flowrake::geography::{Geography, Geoid};
+use flowrake::matrix::{FlowRows as _, file};
+use flowrake::with_matrix;
 
 fn both(data: &Path) -> [MigrationFile; 2] {
     ["irs/countyinflow1011.csv.gz", "irs/countyoutflow1011.csv.gz"]
@@ -32,7 +26,7 @@ fn numbers(check: &Check) -> (usize, usize, usize, i64) {
 
 #[test]
 fn inflow_and_outflow_agree() {
-    let Some(data) = data("irs/") else { return };
+    let Some(data) = official("irs/") else { return };
     let [inflow, outflow] = both(&data);
     assert_eq!((inflow.direction, outflow.direction), (Direction::Inflow, Direction::Outflow));
     let found = irs::compare(&inflow, &outflow);
@@ -55,7 +49,7 @@ fn inflow_and_outflow_agree() {
 
 #[test]
 fn pairs_add_up_to_the_totals() {
-    let Some(data) = data("irs/") else { return };
+    let Some(data) = official("irs/") else { return };
     let [inflow, outflow] = both(&data);
     // (compared, equal, unknown, found less expected)
     let found: Vec<_> = inflow.checks().iter().map(numbers).collect();
@@ -75,7 +69,7 @@ fn pairs_add_up_to_the_totals() {
 
 #[test]
 fn the_seed_command_joins_both_files() {
-    let Some(data) = data("irs/") else { return };
+    let Some(data) = official("irs/") else { return };
     let folder = Folder::new(&[]);
     let files = format!(
         "--inflow {0}/irs/countyinflow1011.csv.gz --outflow {0}/irs/countyoutflow1011.csv.gz",
@@ -174,7 +168,7 @@ fn the_seed_command_explains_itself() {
 
 #[test]
 fn flows_of_georgia_agree_on_both_sides() {
-    let Some(data) = data("census/acs5_2016-2020_county_flows_georgia.csv") else { return };
+    let Some(data) = official("census/acs5_2016-2020_county_flows_georgia.csv") else { return };
     let mut names = CountyNames::read(&data.join("census/co-est2019-alldata.csv")).unwrap();
     // A county of 2020, split from Valdez-Cordova, which the table of 2019 lacks.
     names.add("Alaska", "Chugach Census Area", &Geoid::new("02063")).unwrap();
@@ -202,4 +196,78 @@ fn flows_of_georgia_agree_on_both_sides() {
     assert_eq!(arrivals, 826_844.0);
     assert_eq!(table.to_puerto_rico, 350.0);
     assert_eq!(persons(&|i, _| georgia(i)) + 350.0, 740_734.0);
+}
+
+#[test]
+fn suppressed_flows_are_spread_over_the_counties_of_another_table() {
+    let Some(data) = official("irs/, census/co-est2019-alldata.csv") else { return };
+    let folder = Folder::new(&[]);
+    // The 3,142 counties of the estimates, by the codes of 2019.
+    let text = std::fs::read(data.join("census/co-est2019-alldata.csv")).unwrap();
+    let text: String = text.into_iter().map(char::from).collect();
+    let mut units = String::from("geoid\n");
+    for line in text.lines().filter(|line| line.starts_with("050,")) {
+        let cells: Vec<&str> = line.split(',').collect();
+        units += &format!("{}{}\n", cells[3], cells[4]);
+    }
+    folder.write("units.csv", &units);
+    let files = format!(
+        "--inflow {0}/irs/countyinflow1011.csv.gz --outflow {0}/irs/countyoutflow1011.csv.gz \
+         --year 2011 --units units.csv",
+        data.display()
+    );
+    folder.flowrake(&format!("seed irs {files} --out listed.npz --quiet")).expect(0);
+    let made =
+        folder.flowrake(&format!("seed irs {files} --suppressed spread --out all.npz --json"));
+    made.expect(0);
+    let report: serde_json::Value = serde_json::from_str(&made.stdout()).unwrap();
+    let spread = &report["spread"];
+    let imputed = ["15005", "31005", "48261", "48269", "48301"];
+    assert_eq!(spread["imputed"], serde_json::json!(imputed));
+    let placed: f64 = ["within_states", "between_states"]
+        .iter()
+        .map(|kind| spread[kind]["persons"].as_f64().unwrap())
+        .sum();
+    // The mean of 3,001,281 arrivals and 3,000,525 departures, and what was imputed.
+    assert!((placed - 3_000_903.0 - 5.0 * 10.0).abs() < 60.0, "{placed}");
+
+    let units = Geography::read(&folder.path("units.csv")).unwrap();
+    let rows = |name: &str| -> Vec<BTreeMap<u32, f64>> {
+        let (matrix, _) = file::read(&folder.path(name), Some(&units)).unwrap();
+        let row = |i: usize| {
+            let (mut columns, mut persons) = (Vec::new(), Vec::new());
+            with_matrix!(&matrix, m => m.row(i, &mut columns, &mut persons));
+            columns.into_iter().zip(persons).collect()
+        };
+        (0..units.len()).map(row).collect()
+    };
+    let (listed, all) = (rows("listed.npz"), rows("all.npz"));
+    // Bedford city is in Bedford County: who moved between them stayed.
+    let bedford = units.index_of("51019").unwrap();
+    assert!(
+        listed[bedford as usize][&bedford] > 52_000.0,
+        "{}",
+        listed[bedford as usize][&bedford]
+    );
+    let mut ends = vec![[0.0; 2]; units.len()];
+    for (i, (row, listed)) in all.iter().zip(&listed).enumerate() {
+        for (&j, persons) in row.iter().filter(|entry| *entry.0 as usize != i) {
+            ends[i][0] += persons;
+            ends[j as usize][1] += persons;
+        }
+        for (j, persons) in listed {
+            assert_eq!(row[j], *persons, "{i} to {j}");
+        }
+    }
+    assert!(all.iter().map(BTreeMap::len).sum::<usize>() > 9_000_000);
+    assert!(ends.iter().flatten().all(|&persons| persons > 0.0));
+    // 02195: nothing is listed; 77 persons arrived from Alaska and 143 from other states.
+    let [_, arrived] = ends[units.index_of("02195").unwrap() as usize];
+    assert!((arrived - 220.0).abs() < 1.1, "{arrived}");
+
+    for options in ["--suppressed spread --out no.npz", "--suppressed most --out no.npz"] {
+        let short = files.replace("--units units.csv", options);
+        folder.flowrake(&format!("seed irs {short}")).expect(2);
+    }
+    assert!(!folder.path("no.npz").exists());
 }

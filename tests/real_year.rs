@@ -5,13 +5,16 @@
 #[path = "common/cli.rs"]
 mod cli;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use cli::{Folder, official};
 use flowrake::census::pep::Pep;
 use flowrake::census::state_flows::StateFlows;
+use flowrake::geography::Geography;
+use flowrake::matrix::{FlowRows as _, file};
 use flowrake::table::Table;
+use flowrake::with_matrix;
 use serde_json::Value;
 
 /// Official files, as this folder's commands name them.
@@ -146,7 +149,7 @@ fn targets_of_block_groups() {
     assert!((total / 308_745_538.0 - 1.0).abs() < 1e-3, "{total}");
     let units = Table::read(&folder.path("t/units.csv")).unwrap();
     let merged = units.codes("merged_county").unwrap();
-    let counties: std::collections::BTreeSet<&String> = merged.iter().collect();
+    let counties: BTreeSet<&String> = merged.iter().collect();
     assert_eq!((units.len(), counties.len()), (217_740, 3142));
     assert!(!counties.contains(&"51515".to_owned()) && counties.contains(&"02158".to_owned()));
     // Of those who live in a state, movers and stayers add up to its arrivals.
@@ -267,4 +270,112 @@ fn files_of_another_year_vintage_or_table_are_refused() {
         assert_eq!(folder.read(&format!("t/{name}")), folder.read(&format!("u/{name}")), "{name}");
     }
     assert!(Path::new(&folder.path("u/mismatches.csv")).exists());
+}
+
+/// The commands of the README under a heading, as a shell reads them.
+fn readme_commands(heading: &str) -> String {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let text = std::fs::read_to_string(readme).unwrap();
+    let section = text.split_once(heading).unwrap_or_else(|| panic!("no {heading}")).1;
+    let block = section.split_once("```sh\n").unwrap().1;
+    block.split_once("```").unwrap().0.to_owned()
+}
+
+/// What data-samples/expected/year_2011.py computed from the same files.
+#[derive(serde::Deserialize)]
+struct Expected {
+    seed_total: f64,
+    stayers: BTreeMap<String, f64>,
+    /// By origin and destination, in the order of the states' codes.
+    state_flows: Vec<Vec<f64>>,
+    pairs: Vec<(String, String, f64)>,
+}
+
+/// Both programs stop when margins are met to 1e-9 and 1e-11; a slow IPF is further from its limit.
+const AGREEMENT: f64 = 5e-7;
+
+#[track_caller]
+fn close(what: &str, found: f64, expected: f64, tolerance: f64) {
+    let off = (found / expected - 1.0).abs();
+    assert!(off <= tolerance, "{what}: {found}, expected {expected}, {off:.1e} off");
+}
+
+#[test]
+fn the_example_of_the_readme_and_a_second_program() {
+    let Some(folder) = folder("the year 2011 between counties") else { return };
+    let binary = Path::new(env!("CARGO_BIN_EXE_flowrake")).parent().unwrap();
+    let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap_or_default());
+    let shell = std::process::Command::new("bash")
+        .args(["-e", "-u", "-c", &readme_commands("## A real year")])
+        .current_dir(folder.path(""))
+        .env("PATH", path)
+        .output()
+        .unwrap();
+    let said = String::from_utf8(shell.stderr).unwrap();
+    assert!(shell.status.success(), "{said}");
+    assert!(said.contains(": converged\n") && said.contains("changed most\n"), "{said}");
+
+    let expected =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("data-samples/expected/year_2011.json");
+    let expected: Expected =
+        serde_json::from_str(&std::fs::read_to_string(expected).unwrap()).unwrap();
+    let units = Geography::read(&folder.path("year-2011/units.csv")).unwrap();
+    let matrix = |name: &str| -> Vec<BTreeMap<u32, f64>> {
+        let (matrix, _) = file::read(&folder.path(name), Some(&units)).unwrap();
+        with_matrix!(&matrix, m => (0..units.len()).map(|i| {
+            let (mut columns, mut persons) = (Vec::new(), Vec::new());
+            m.row(i, &mut columns, &mut persons);
+            columns.into_iter().zip(persons).collect()
+        }).collect())
+    };
+    let total: f64 = matrix("year-2011/seed.npz").iter().flat_map(BTreeMap::values).sum();
+    close("the seed", total, expected.seed_total, 1e-9);
+    let flows = matrix("flows-2011.npz");
+    let at =
+        |i: &str, j: &str| flows[units.index_of(i).unwrap() as usize][&units.index_of(j).unwrap()];
+    for (county, &persons) in &expected.stayers {
+        close(county, at(county, county), persons, AGREEMENT);
+    }
+    for (i, j, persons) in &expected.pairs {
+        close(&format!("{i} to {j}"), at(i, j), *persons, AGREEMENT);
+    }
+    let mut states = BTreeMap::<(&str, &str), f64>::new();
+    let (mut before, mut after) = (BTreeMap::<&str, f64>::new(), BTreeMap::<&str, f64>::new());
+    for (i, row) in units.geoids().iter().zip(&flows) {
+        for (&j, persons) in row {
+            let (i, j) = (i.as_str(), units.geoids()[j as usize].as_str());
+            *states.entry((&i[..2], &j[..2])).or_default() += persons;
+            *before.entry(i).or_default() += persons;
+            *after.entry(j).or_default() += persons;
+        }
+    }
+    let codes: BTreeSet<&str> = states.keys().map(|pair| pair.0).collect();
+    for (i, row) in codes.iter().zip(&expected.state_flows) {
+        for (j, &persons) in codes.iter().zip(row) {
+            close(&format!("{i} to {j}"), states[&(*i, *j)], persons, AGREEMENT);
+        }
+    }
+    // Every county has the published population before, and those of them that are left after.
+    for (name, sums) in [("county_out", &before), ("county_in", &after)] {
+        let targets = targets(&folder, &format!("year-2011/{name}.csv"));
+        assert_eq!(targets.len(), sums.len());
+        for (county, (persons, _)) in &targets {
+            close(county, sums[county.as_str()], *persons, 1.1e-9);
+        }
+    }
+
+    // The collapsed solver finds the same, and says so to programs.
+    let report =
+        json(&folder.flowrake(
+            "harmonize year-2011/plan.toml --solver collapsed --out collapsed.npz --json",
+        ));
+    assert_eq!((&report["converged"], &report["solver"]), (&true.into(), &"collapsed".into()));
+    assert!(report["max_relative_violation"].as_f64().unwrap() <= 1e-9, "{report}");
+    assert_eq!(report["total_ratio"].as_f64(), Some(1.0));
+    for (i, (row, collapsed)) in flows.iter().zip(matrix("collapsed.npz")).enumerate() {
+        assert!(row.keys().eq(collapsed.keys()), "row {i}");
+        for (j, &persons) in row {
+            close(&format!("{i} to {j}"), collapsed[j], persons, 1e-11);
+        }
+    }
 }

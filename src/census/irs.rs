@@ -24,6 +24,7 @@
 
 mod checks;
 mod reconcile;
+mod spread;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::AddAssign;
@@ -33,6 +34,7 @@ use serde::Serialize;
 
 pub use checks::{Agreement, Check, Side, compare};
 pub use reconcile::{Missing, Reconciled, reconcile};
+pub use spread::{Placed, Spread};
 
 use super::source::{Row, rows};
 use crate::geography::Geoid;

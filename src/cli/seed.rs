@@ -3,8 +3,8 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, ensure};
-use flowrake::census::irs::{self, Check, Direction, MigrationFile, Missing, Reconciled};
+use anyhow::{Result, bail, ensure};
+use flowrake::census::irs::{self, Check, Direction, MigrationFile, Missing, Reconciled, Spread};
 use flowrake::geography::Geography;
 use flowrake::matrix::file::{self, Format};
 use flowrake::output::Outputs;
@@ -27,8 +27,9 @@ enum Source {
 ///
 /// Persons are exemptions (n2). Movers are the pairs of counties, stayers the non-migrants. A pair
 /// in both files counts as the inflow file has it, a pair in one file as that file has it. Flows
-/// that the IRS suppressed (fewer than 10 or 20 returns) and flows with foreign places are left
-/// out and reported.
+/// with foreign places are left out and reported. Pairs of fewer than 10 or 20 returns are not
+/// listed by the IRS: they are left out too, or their persons, which each county's totals tell, are
+/// spread over them.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example: movers of 2010 to 2011, from https://www.irs.gov/statistics/soi-tax-stats-migration-data
@@ -55,12 +56,21 @@ struct IrsArgs {
     /// Without it, the counties with flows, written to OUT.units.csv
     #[arg(long, value_name = "FILE")]
     units: Option<PathBuf>,
+    /// Persons of pairs that are not listed; spread needs both files and --units
+    #[arg(long, value_enum, default_value_t = Suppressed::LeaveOut)]
+    suppressed: Suppressed,
     /// Print the result as one JSON object on standard output
     #[arg(long)]
     json: bool,
     /// No summary
     #[arg(long)]
     quiet: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Suppressed {
+    LeaveOut,
+    Spread,
 }
 
 /// What a run made.
@@ -73,6 +83,8 @@ struct Report {
     movers: u64,
     stayers: u64,
     left_out: Missing,
+    /// What was placed on pairs that are not listed.
+    spread: Option<Spread>,
 }
 
 /// Runs the command.
@@ -85,11 +97,7 @@ fn run_irs(args: &IrsArgs) -> Result<()> {
     let format = Format::of(&args.out)?;
     let inputs: Vec<PathBuf> =
         [&args.inflow, &args.outflow, &args.units].into_iter().flatten().cloned().collect();
-    for input in &inputs {
-        let same = input.canonicalize().ok().zip(args.out.canonicalize().ok());
-        let same = same.is_some_and(|(input, out)| input == out);
-        ensure!(!same, "{}: is an input of this run, name another output", input.display());
-    }
+    super::refuse_inputs([args.out.as_path()], &inputs)?;
     let read = |path: &Option<PathBuf>, direction| {
         path.as_deref().map(|path| read(path, direction, args.year)).transpose()
     };
@@ -99,7 +107,14 @@ fn run_irs(args: &IrsArgs) -> Result<()> {
     let table = args.units.as_deref().map(Geography::read).transpose()?;
     let own_units = table.is_none();
     let units = table.unwrap_or_else(|| joined.units());
-    let matrix = joined.matrix(&units)?;
+    let (matrix, spread) = match (args.suppressed, &inflow, &outflow) {
+        (Suppressed::LeaveOut, ..) => (joined.matrix(&units)?, None),
+        (Suppressed::Spread, Some(inflow), Some(outflow)) if !own_units => {
+            let (matrix, spread) = joined.spread(inflow, outflow, &units)?;
+            (matrix, Some(spread))
+        }
+        _ => bail!("--suppressed spread: needs --inflow, --outflow and --units"),
+    };
 
     let mut files = Outputs::default();
     let metadata = [
@@ -114,7 +129,7 @@ fn run_irs(args: &IrsArgs) -> Result<()> {
         files.add(&path, |file| super::write_units(file, &units))?;
         outputs.push(Output { path, what: "units" });
     }
-    let report = report(args.year, &units, joined);
+    let report = Report { spread, ..report(args.year, &units, joined) };
     let command = std::env::args().collect();
     let manifest = Manifest::new(command, &inputs, outputs, &report)?.to_json();
     files.add(&Manifest::<()>::path_for(&args.out), |file| {
@@ -168,6 +183,7 @@ fn report(year: i32, units: &Geography, joined: Reconciled) -> Report {
         movers: joined.pairs.values().map(|c| c.persons).sum(),
         stayers: joined.stayers.values().flatten().map(|c| c.persons).sum(),
         left_out: joined.missing,
+        spread: None,
     }
 }
 
@@ -197,8 +213,30 @@ fn summary(out: &Path, report: &Report) -> String {
             ));
         }
     }
+    if let Some(spread) = &report.spread {
+        for (name, placed) in
+            [("within", &spread.within_states), ("between", &spread.between_states)]
+        {
+            lines.push(format!(
+                "  suppressed, spread {name} states: {:.0} persons over {} pairs; arrivals over \
+                 departures {:.6}, {:.0} departures without a place, arrivals off by {:.0}",
+                placed.persons,
+                placed.pairs,
+                placed.total_ratio,
+                placed.unplaced,
+                placed.arrivals_off
+            ));
+        }
+        lines.push(format!(
+            "  imputed: {} counties of which all is suppressed ({}), {:.0} stayers",
+            spread.imputed.len(),
+            spread.imputed.join(", "),
+            spread.imputed_stayers
+        ));
+    }
+    let suppressed = if report.spread.is_some() { "of these" } else { "left out" };
     lines.push(format!(
-        "  suppressed, left out: {} arrivals and {} departures by the totals, {} pairs with a row, \
+        "  suppressed, {suppressed}: {} arrivals and {} departures by the totals, {} pairs with a row, \
          stayers of {} counties",
         m.suppressed_arrivals,
         m.suppressed_departures,

@@ -38,7 +38,8 @@ Example: block groups; --seed names the matrix, whose rows are those of units.cs
       --state-flows state_to_state_migrations_table_2011.xls \\
       --census CenPop2010_Mean_BG.txt --acs5 2016=acs5_2012-2016_B01003.csv --out targets-2011
 
-Units are those of --units, else the areas of --census, else the counties of --counties.
+Units are those of --units, else the areas of --census, else the counties of --counties. Without
+--census of 2010 or --acs5 there is no step populations.
 Steps: populations, state-movers, state-non-movers, state-flows, county-in, county-out.")]
 pub struct Args {
     /// End year of the matrix: people by where they lived in T - 1 and live in T
@@ -53,7 +54,8 @@ pub struct Args {
     /// PEP estimates by state, to compare with: nst-est2019-alldata.csv
     #[arg(long, value_name = "FILE")]
     states: Option<PathBuf>,
-    /// Centers of population of 2010, whose counts are one table of populations
+    /// Centers of population (CenPop2010_Mean_BG.txt): the units, and the counts of 2010, which are
+    /// one table of populations
     #[arg(long, value_name = "FILE")]
     census: Option<PathBuf>,
     /// Populations B01003 of the five years up to Y; may be repeated
@@ -177,7 +179,7 @@ fn read(args: &Args) -> Result<Tables> {
     let counties = Pep::read(&args.counties)?;
     let flows = StateFlows::read(&args.state_flows)?;
     let states = args.states.as_deref().map(Pep::read).transpose()?;
-    let census = args.census.as_deref().map(census_2010).transpose()?;
+    let census = args.census.as_deref().map(CenPop::read).transpose()?;
     let crosswalk = match &args.crosswalk {
         Some(path) => Crosswalk::read(path)?,
         None => Crosswalk::of_the_2010s(),
@@ -195,7 +197,9 @@ fn read(args: &Args) -> Result<Tables> {
     };
     let areas = Areas::new(geography, crosswalk)?;
     let mut populations = Vec::new();
-    if let (Some(path), Some(census)) = (&args.census, census) {
+    if let (Some(path), Some(census)) = (&args.census, census)
+        && !is_of_2020(path)
+    {
         populations.push(AreaTable::census_2010(path, census, &areas)?);
     }
     for (year, path) in &args.acs5 {
@@ -209,15 +213,10 @@ fn is_puerto_rico(code: &str) -> bool {
     code.starts_with("72")
 }
 
-/// Reads centers of population, which do not say themselves of which census they are.
-fn census_2010(path: &Path) -> Result<CenPop> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    ensure!(
-        !name.contains("2000") && !name.contains("2020"),
-        "{}: expected the centers of population of 2010, found a file of another census",
-        path.display()
-    );
-    Ok(CenPop::read(path)?)
+/// Whether centers of population are those of 2020, by the name of the file: its content does not
+/// say. Its counts are of no year that populations are solved for.
+fn is_of_2020(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().contains("2020"))
 }
 
 /// The units table of a census: codes, populations and centers.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{Agreement, Check, Count, Direction, MigrationFile, compare};
-use crate::geography::{Geography, Geoid};
+use crate::geography::{Crosswalk, Geography, Geoid};
 use crate::matrix::FlowMatrix;
 use crate::{Error, Result};
 
@@ -131,6 +131,27 @@ impl Missing {
     }
 }
 
+/// Finds counties among the units, by their own code or else by the canonical one.
+pub(super) struct Units<'a> {
+    units: &'a Geography,
+    crosswalk: Crosswalk,
+}
+
+impl<'a> Units<'a> {
+    pub fn new(units: &'a Geography) -> Self {
+        Self { units, crosswalk: Crosswalk::of_the_2010s() }
+    }
+
+    pub fn len(&self) -> usize {
+        self.units.len()
+    }
+
+    pub fn find(&self, county: &Geoid) -> Option<u32> {
+        let code = county.as_str();
+        self.units.index_of(code).or_else(|| self.units.index_of(&self.crosswalk.canonical(code)))
+    }
+}
+
 impl Reconciled {
     /// The units of these flows: every county with a flow or non-migrants, in order. Counties of
     /// which all is suppressed are left out.
@@ -146,16 +167,20 @@ impl Reconciled {
 
     /// Persons as a matrix over `units`: movers by pair, non-migrants as stayers.
     ///
+    /// A county that is no unit is looked up by its [canonical](Crosswalk::canonical) code; flows
+    /// between counties that are one unit are stayers of it.
+    ///
     /// # Errors
     /// If a county with flows is not among the units; the message has the first ones and their
     /// persons.
     pub fn matrix(&self, units: &Geography) -> Result<FlowMatrix<f64>> {
+        let index = Units::new(units);
         let mut unknown: BTreeMap<&Geoid, u64> = BTreeMap::new();
         let mut triplets = Vec::with_capacity(self.pairs.len() + self.stayers.len());
         let stayers = self.stayers.iter().filter_map(|(i, count)| Some(((i, i), (*count)?)));
         let movers = self.pairs.iter().map(|((i, j), count)| ((i, j), *count));
         for ((i, j), Count { persons, .. }) in movers.chain(stayers) {
-            let [origin, destination] = [i, j].map(|county| units.index_of(county.as_str()));
+            let [origin, destination] = [i, j].map(|county| index.find(county));
             if let (Some(origin), Some(destination)) = (origin, destination) {
                 triplets.push((origin, destination, persons as f64));
             } else {

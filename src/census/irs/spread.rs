@@ -1,0 +1,461 @@
+//! Persons of the pairs that are not listed, placed on these pairs.
+//!
+//! The IRS lists a pair of counties from 10 (later 20) returns on, but says how many persons each
+//! county exchanged with other counties of its state and with other states in all. What the listed
+//! pairs leave of these totals, d departures and a arrivals, is spread over the pairs that are not
+//! listed, for each of the two kinds as evenly as the totals allow:
+//!
+//! ```text
+//! minimize  sum x_ij log x_ij - x_ij   over the pairs (i, j) of a kind that are not listed
+//! subject to  sum_j x_ij = d_i,   sum_i x_ij = a_j
+//! ```
+//!
+//! so that x_ij = u_i v_j, found by iterative proportional fitting. Departures and arrivals of a
+//! kind add up to slightly different totals; both are brought to their mean.
+//!
+//! **Which row of a file.** The total of the kind (97/001, 97/003) less the listed pairs of that
+//! kind; where it is suppressed the row of other flows (58/000, 59/000), then the total within the
+//! US less all that is known, split between kinds as in the nation.
+//!
+//! **Imputed.** Of counties with fewer than 10 returns each way everything is suppressed. They get 5
+//! returns, the middle of 0 to 10, of as many persons as those of listed pairs have on average,
+//! as departures and as arrivals, and stayers in the nation's proportion to its arrivals. They are
+//! named in [`Spread`].
+
+use serde::Serialize;
+
+use super::reconcile::Units;
+use super::{Count, Direction, MigrationFile, Reconciled, Totals};
+use crate::geography::{Geography, Geoid, Level, Partition};
+use crate::ipf::{
+    Constraint, Entries, Groups, Harmonized, Margin, Plan, Problem, Repeat, Solver, ZeroTargets,
+    solve,
+};
+use crate::matrix::{Csr, FlowMatrix, FlowRows as _};
+use crate::{Error, Result};
+
+/// Returns taken for a county whose flows are all suppressed.
+const SUPPRESSED_RETURNS: f64 = 5.0;
+
+/// Iterations of a kind; far fewer are used where its totals can be met.
+const MAX_ITERATIONS: u32 = 2000;
+
+/// The kinds of flows that have totals of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    WithinStates,
+    BetweenStates,
+}
+
+const KINDS: [Kind; 2] = [Kind::WithinStates, Kind::BetweenStates];
+
+impl Kind {
+    fn of(origin: &str, destination: &str) -> Self {
+        if origin[..2] == destination[..2] { Self::WithinStates } else { Self::BetweenStates }
+    }
+}
+
+/// What was placed, in persons unless said otherwise.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Spread {
+    /// Between counties of a state.
+    pub within_states: Placed,
+    /// Between counties of different states.
+    pub between_states: Placed,
+    /// Counties of which all is suppressed.
+    pub imputed: Vec<String>,
+    /// Stayers given to them and to others whose stayers are suppressed.
+    pub imputed_stayers: f64,
+}
+
+/// The flows of a kind.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Placed {
+    /// Pairs not listed that got persons.
+    pub pairs: usize,
+    /// Placed on them.
+    pub persons: f64,
+    /// Arrivals over departures, both as published and imputed.
+    pub total_ratio: f64,
+    /// Departures that found no place.
+    pub unplaced: f64,
+    /// Sum over counties of what arrivals are off.
+    pub arrivals_off: f64,
+}
+
+/// Departures (0) and arrivals (1) of a kind by unit; `None` where all is suppressed.
+type Rests = [Vec<Option<f64>>; 2];
+
+impl Reconciled {
+    /// The matrix of [`Self::matrix`] with the persons of pairs that are not listed.
+    ///
+    /// # Errors
+    /// As [`Self::matrix`]; and if a unit is no county.
+    pub fn spread(
+        &self,
+        inflow: &MigrationFile,
+        outflow: &MigrationFile,
+        units: &Geography,
+    ) -> Result<(FlowMatrix<f64>, Spread)> {
+        if units.level() != Some(Level::County) {
+            return Err(Error::request("expected units that are counties, by their five digits"));
+        }
+        let listed = self.matrix(units)?;
+        let index = Units::new(units);
+        let mut rests: [Rests; 2] = Default::default();
+        for (k, kind) in KINDS.into_iter().enumerate() {
+            for (end, file) in [outflow, inflow].into_iter().enumerate() {
+                rests[k][end] = self.rest(file, kind, &index);
+            }
+        }
+        let mut report = Spread::default();
+        let known: f64 = rests.iter().flatten().flatten().flatten().sum::<f64>() / 2.0;
+        let movers: f64 = listed.movers().values().iter().sum::<f64>() + known;
+        let all_stayers: f64 = listed.stayers().iter().sum();
+        let imputed = self.persons_per_return() * SUPPRESSED_RETURNS;
+        let shares = KINDS.map(|kind| self.share(kind, &rests));
+
+        let mut stayers = listed.stayers().to_vec();
+        for (unit, geoid) in units.geoids().iter().enumerate() {
+            let unknown = |k: usize, end: usize| rests[k][end][unit].is_none();
+            if (0..2).all(|k| (0..2).all(|end| unknown(k, end))) {
+                report.imputed.push(geoid.to_string());
+            }
+            for (k, share) in shares.iter().enumerate() {
+                for end in 0..2 {
+                    rests[k][end][unit].get_or_insert(imputed * share);
+                }
+            }
+            if stayers[unit] == 0.0 {
+                let arrivals = column_sum(&listed, unit) + rest_of(&rests, 1, unit);
+                stayers[unit] = arrivals * all_stayers / movers;
+                report.imputed_stayers += stayers[unit];
+            }
+        }
+        let mut placed = Vec::new();
+        for (k, kind) in KINDS.into_iter().enumerate() {
+            let [departures, arrivals] = [0, 1].map(|end| {
+                rests[k][end].iter().map(|rest| rest.unwrap_or(0.0)).collect::<Vec<f64>>()
+            });
+            let (matrix, figures) = place(&listed, units, kind, departures, arrivals)?;
+            placed.push(matrix);
+            match kind {
+                Kind::WithinStates => report.within_states = figures,
+                Kind::BetweenStates => report.between_states = figures,
+            }
+        }
+        Ok((FlowMatrix::new(stayers, join(&listed, &placed)), report))
+    }
+
+    /// Persons per return of the listed pairs.
+    fn persons_per_return(&self) -> f64 {
+        let mut sum = Count::default();
+        self.pairs.values().for_each(|&count| sum += count);
+        if sum.returns == 0 { 0.0 } else { sum.persons as f64 / sum.returns as f64 }
+    }
+
+    /// Share of a kind in all movers that are known.
+    fn share(&self, kind: Kind, rests: &[Rests; 2]) -> f64 {
+        let of = |wanted: Kind| -> f64 {
+            let own =
+                self.pairs.iter().filter(|((i, j), _)| Kind::of(i.as_str(), j.as_str()) == wanted);
+            let rest: f64 = rests[wanted as usize].iter().flatten().flatten().sum();
+            own.map(|(_, count)| count.persons as f64).sum::<f64>() + rest / 2.0
+        };
+        let all = of(Kind::WithinStates) + of(Kind::BetweenStates);
+        if all == 0.0 { 0.5 } else { of(kind) / all }
+    }
+
+    /// What a file's totals of a kind say beyond the listed pairs, by unit.
+    fn rest(&self, file: &MigrationFile, kind: Kind, index: &Units) -> Vec<Option<f64>> {
+        let mut listed = std::collections::BTreeMap::<&Geoid, [f64; 2]>::new();
+        for ((i, j), count) in &self.pairs {
+            let own = if file.direction == Direction::Inflow { j } else { i };
+            let kind = Kind::of(i.as_str(), j.as_str());
+            listed.entry(own).or_default()[kind as usize] += count.persons as f64;
+        }
+        // The nation's proportion of the kinds, for totals that do not tell them apart.
+        let sum = |of: fn(&Totals) -> Option<Count>| file.sum_of(of).persons as f64;
+        let within = sum(|totals| totals.same_state);
+        let between = sum(|totals| totals.different_state);
+        let within = if within + between == 0.0 { 0.5 } else { within / (within + between) };
+
+        let mut rests = vec![None; index.len()];
+        for (county, totals) in &file.totals {
+            let Some(unit) = index.find(county) else { continue };
+            let pairs = listed.get(county).copied().unwrap_or_default();
+            let of = |count: Option<Count>| count.map(|count| count.persons as f64);
+            let own = |kind: Kind| match kind {
+                Kind::WithinStates => {
+                    let total = of(totals.same_state).map(|total| total - pairs[0]);
+                    total.or(of(totals.other_same_state))
+                }
+                Kind::BetweenStates => {
+                    let total = of(totals.different_state).map(|total| total - pairs[1]);
+                    total.or(of(totals.other_different_state))
+                }
+            };
+            let us = of(totals.us).map(|us| us - pairs[0] - pairs[1]);
+            let other = own(KINDS[1 - kind as usize]);
+            let share = if kind == Kind::WithinStates { within } else { 1.0 - within };
+            let rest = own(kind).or_else(|| Some(us? - other?)).or(us.map(|us| us * share));
+            if let Some(rest) = rest {
+                *rests[unit as usize].get_or_insert(0.0) += rest.max(0.0);
+            }
+        }
+        rests
+    }
+}
+
+/// Rests of both kinds at one end.
+fn rest_of(rests: &[Rests; 2], end: usize, unit: usize) -> f64 {
+    rests.iter().filter_map(|kind| kind[end][unit]).sum()
+}
+
+fn column_sum(matrix: &FlowMatrix<f64>, column: usize) -> f64 {
+    let movers = matrix.movers();
+    let entry = |row: usize| {
+        let (columns, persons) = movers.row(row);
+        columns.binary_search(&(column as u32)).map_or(0.0, |at| persons[at])
+    };
+    (0..movers.rows()).map(entry).sum()
+}
+
+/// Spreads departures and arrivals of a kind over its pairs that are not listed.
+fn place(
+    listed: &FlowMatrix<f64>,
+    units: &Geography,
+    kind: Kind,
+    mut departures: Vec<f64>,
+    mut arrivals: Vec<f64>,
+) -> Result<(FlowMatrix<f64>, Placed)> {
+    let [out, into] = [&departures, &arrivals].map(|persons| persons.iter().sum::<f64>());
+    let mut placed = Placed { total_ratio: into / out, ..Placed::default() };
+    let open = open_pairs(listed, units, kind, &departures, &arrivals);
+    if open.nnz() == 0 {
+        placed = Placed { unplaced: out, arrivals_off: into, ..placed };
+        return Ok((open, placed));
+    }
+    let mean = f64::midpoint(out, into);
+    departures.iter_mut().for_each(|persons| *persons *= mean / out);
+    arrivals.iter_mut().for_each(|persons| *persons *= mean / into);
+    let level = std::sync::Arc::new(Partition::new(units, &Level::Geoid)?);
+    // Cells without persons have no pairs either.
+    let constraint = |name: &str, groups, targets: &[f64]| {
+        let targets = targets.iter().map(|&t| if t > 0.0 { t } else { f64::NAN }).collect();
+        let margin = Margin { groups, entries: Entries::Movers };
+        Constraint::new(name, margin, targets, None, ZeroTargets::Keep)
+    };
+    let repeat = Repeat {
+        constraints: vec![
+            constraint("arrivals", Groups::Destination(level.clone()), &arrivals)?,
+            constraint("departures", Groups::Origin(level), &departures)?,
+        ],
+        max_iterations: MAX_ITERATIONS,
+        tolerance: 1e-9,
+        total_ratio_limit: 1.0,
+    };
+    let problem = Problem::new(units, Plan { once: Vec::new(), repeat: vec![repeat] })?;
+    let solution = solve(&open, &problem, Solver::Direct)?;
+    let harmonized = Harmonized { seed: &open, scaling: &solution.scaling };
+    let (mut columns, mut flows) = (Vec::new(), Vec::new());
+    let mut rows = Vec::with_capacity(units.len());
+    for unit in 0..units.len() {
+        harmonized.row(unit, &mut columns, &mut flows);
+        let sum: f64 = flows.iter().sum();
+        placed.persons += sum;
+        placed.unplaced += (departures[unit] - sum).max(0.0);
+        placed.pairs += flows.len();
+        for (&column, flow) in columns.iter().zip(&flows) {
+            arrivals[column as usize] -= flow;
+        }
+        rows.push((columns.clone(), flows.clone()));
+    }
+    placed.arrivals_off = arrivals.iter().map(|persons| persons.abs()).sum();
+    Ok((FlowMatrix::new(vec![0.0; units.len()], Csr::from_rows(units.len(), rows)), placed))
+}
+
+/// Ones for every pair of a kind that is not listed and has departures and arrivals.
+fn open_pairs(
+    listed: &FlowMatrix<f64>,
+    units: &Geography,
+    kind: Kind,
+    departures: &[f64],
+    arrivals: &[f64],
+) -> FlowMatrix<f64> {
+    let n = units.len();
+    let codes = units.geoids();
+    let row = |i: usize| {
+        let mut known = listed.movers().row(i).0.iter().peekable();
+        let open = |j: &u32| {
+            let is_listed = known.next_if(|known| *known == j).is_some();
+            let other = *j as usize;
+            !is_listed
+                && other != i
+                && arrivals[other] > 0.0
+                && Kind::of(codes[i].as_str(), codes[other].as_str()) == kind
+        };
+        let columns: Vec<u32> =
+            if departures[i] > 0.0 { (0..n as u32).filter(open).collect() } else { Vec::new() };
+        let ones = vec![1.0; columns.len()];
+        (columns, ones)
+    };
+    FlowMatrix::new(vec![0.0; n], Csr::from_rows(n, (0..n).map(row).collect()))
+}
+
+/// All movers of matrices that share no pair.
+fn join(listed: &FlowMatrix<f64>, placed: &[FlowMatrix<f64>]) -> Csr<f64> {
+    let n = listed.units();
+    let row = |i: usize| {
+        let parts = std::iter::once(listed).chain(placed).map(|part| part.movers().row(i));
+        let mut entries: Vec<(u32, f64)> =
+            parts.flat_map(|(c, p)| c.iter().copied().zip(p.iter().copied())).collect();
+        entries.sort_unstable_by_key(|entry| entry.0);
+        entries.into_iter().unzip()
+    };
+    Csr::from_rows(n, (0..n).map(row).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::reconcile;
+    use super::*;
+
+    /// A file whose rows are (own county, partner, persons); `-` is suppressed.
+    fn file(direction: Direction, rows: &[&str]) -> MigrationFile {
+        let [own, partner] =
+            if direction == Direction::Inflow { ["y2", "y1"] } else { ["y1", "y2"] };
+        let mut text = format!(
+            "{own}_statefips,{own}_countyfips,{partner}_statefips,{partner}_countyfips,\
+             {partner}_state,{partner}_countyname,n1,n2,agi\n"
+        );
+        for row in rows {
+            let [own, partner, persons] =
+                row.split(' ').collect::<Vec<_>>().try_into().expect("three words");
+            let persons: i32 = if persons == "-" { -1 } else { persons.parse().unwrap() };
+            let returns = if persons < 0 { -1 } else { persons / 2 };
+            let (own, partner) = (own.split_at(2), partner.split_at(2));
+            text += &format!(
+                "{},{},{},{},A,B,{returns},{persons},1\n",
+                own.0, own.1, partner.0, partner.1
+            );
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("flows.csv");
+        std::fs::write(&path, text).unwrap();
+        MigrationFile::read(&path).unwrap()
+    }
+
+    /// Three counties of a state and one of another; 20 persons are listed from 01001 to 01003.
+    fn files(more: &[&str]) -> [MigrationFile; 2] {
+        let inflow = [
+            "01001 01001 100",
+            "01001 97001 2",
+            "01001 97003 1",
+            "01003 01003 100",
+            "01003 01001 20",
+            "01003 97001 22",
+            "01003 97003 2",
+            "01005 01005 100",
+            "01005 97001 8",
+            "01005 97003 3",
+            "02001 02001 100",
+            "02001 97003 4",
+        ];
+        let outflow = [
+            "01001 01001 100",
+            "01001 01003 20",
+            "01001 97001 26",
+            "01001 97003 4",
+            "01003 01003 100",
+            "01003 97001 3",
+            "01003 97003 0",
+            "01005 01005 100",
+            "01005 58000 3",
+            "01005 97000 3",
+            "02001 02001 100",
+            "02001 97003 6",
+        ];
+        [
+            file(Direction::Inflow, &[&inflow[..], more].concat()),
+            file(Direction::Outflow, &[&outflow[..], more].concat()),
+        ]
+    }
+
+    fn counties(codes: &[&str]) -> Geography {
+        Geography::new(codes.iter().map(|&code| Geoid::new(code)).collect()).unwrap()
+    }
+
+    fn spread(more: &[&str], codes: &[&str]) -> (FlowMatrix<f64>, Spread) {
+        let [inflow, outflow] = files(more);
+        let joined = reconcile(Some(&inflow), Some(&outflow)).unwrap();
+        joined.spread(&inflow, &outflow, &counties(codes)).unwrap()
+    }
+
+    #[test]
+    fn rests_are_placed_as_factors_of_both_ends() {
+        let (matrix, report) = spread(&[], &["01001", "01003", "01005", "02001"]);
+        // Within the state u = (3, 1, 1) and v = (1, 2, 2), without the listed pair of 20 persons;
+        // between the states one county alone sends or receives.
+        let expected = [
+            [0.0, 20.0, 6.0, 4.0],
+            [1.0, 0.0, 2.0, 0.0],
+            [1.0, 2.0, 0.0, 0.0],
+            [1.0, 2.0, 3.0, 0.0],
+        ];
+        for (i, row) in expected.iter().enumerate() {
+            let mut found = [0.0; 4];
+            let (columns, persons) = matrix.movers().row(i);
+            columns.iter().zip(persons).for_each(|(&j, &p)| found[j as usize] = p);
+            for (found, expected) in found.iter().zip(row) {
+                assert!((found - expected).abs() < 1e-6, "{i}: {found} {expected}");
+            }
+        }
+        assert_eq!(matrix.stayers(), [100.0; 4]);
+        assert_eq!((report.within_states.pairs, report.between_states.pairs), (5, 4));
+        assert!((report.within_states.persons - 12.0).abs() < 1e-9);
+        assert!((report.between_states.total_ratio - 1.0).abs() < 1e-12);
+        assert!(report.imputed.is_empty() && report.imputed_stayers == 0.0);
+    }
+
+    #[test]
+    fn counties_of_which_all_is_suppressed_are_imputed() {
+        let hidden = ["02003 02003 -", "02003 97000 -", "02003 97001 -", "02003 97003 -"];
+        let (matrix, report) = spread(&hidden, &["01001", "01003", "01005", "02001", "02003"]);
+        assert_eq!(report.imputed, ["02003"]);
+        // 5 returns of 2 persons, arriving and departing; the totals are brought to their mean.
+        let row: f64 = matrix.movers().row(4).1.iter().sum();
+        assert!((5.0..=10.0 + 1e-9).contains(&row), "{row}");
+        // Movers known are 20 listed and 12 + 10 spread, stayers 400.
+        assert!((matrix.stayers()[4] - 10.0 * 400.0 / 42.0).abs() < 1e-9);
+        assert_eq!(report.imputed_stayers, matrix.stayers()[4]);
+    }
+
+    #[test]
+    fn what_finds_no_place_is_told() {
+        // Of two counties that send to each other both pairs are listed: the rest has no place.
+        let rows = |a: &str, b: &str| {
+            [
+                format!("01001 01003 {a}"),
+                "01001 97001 25".into(),
+                "01003 97001 24".into(),
+                format!("01003 01001 {b}"),
+                "01001 01001 9".into(),
+                "01003 01003 9".into(),
+            ]
+        };
+        let [out, into] = [rows("20", "22"), rows("22", "20")];
+        let of = |rows: &[String]| rows.iter().map(String::as_str).collect::<Vec<_>>().join(";");
+        let [out, into] = [of(&out), of(&into)];
+        let outflow = file(Direction::Outflow, &out.split(';').collect::<Vec<_>>());
+        let inflow = file(Direction::Inflow, &into.split(';').collect::<Vec<_>>());
+        let joined = reconcile(Some(&inflow), Some(&outflow)).unwrap();
+        let units = counties(&["01001", "01003"]);
+        let (matrix, report) = joined.spread(&inflow, &outflow, &units).unwrap();
+        assert_eq!(matrix, joined.matrix(&units).unwrap());
+        assert_eq!((report.within_states.unplaced, report.within_states.arrivals_off), (7.0, 7.0));
+        let places = counties(&["0100100", "0100300"]);
+        let problem = joined.spread(&inflow, &outflow, &places).unwrap_err().to_string();
+        assert_eq!(problem, "expected units that are counties, by their five digits");
+    }
+}
