@@ -205,12 +205,10 @@ fn suppressed_flows_are_spread_over_the_counties_of_another_table() {
     // The 3,142 counties of the estimates, by the codes of 2019.
     let text = std::fs::read(data.join("census/co-est2019-alldata.csv")).unwrap();
     let text: String = text.into_iter().map(char::from).collect();
-    let mut units = String::from("geoid\n");
-    for line in text.lines().filter(|line| line.starts_with("050,")) {
-        let cells: Vec<&str> = line.split(',').collect();
-        units += &format!("{}{}\n", cells[3], cells[4]);
-    }
-    folder.write("units.csv", &units);
+    let rows = text.lines().filter(|line| line.starts_with("050,"));
+    let codes = rows.map(|line| line.split(',').skip(3).take(2).collect::<String>());
+    let units: Vec<String> = std::iter::once("geoid".to_owned()).chain(codes).collect();
+    folder.write("units.csv", units.join("\n"));
     let files = format!(
         "--inflow {0}/irs/countyinflow1011.csv.gz --outflow {0}/irs/countyoutflow1011.csv.gz \
          --year 2011 --units units.csv",

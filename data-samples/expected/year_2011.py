@@ -17,7 +17,8 @@ Rules:
 - persons of pairs not listed: the total of a county with its own state (97/001), and with other states
   (97/003), less the listed pairs of that kind; where suppressed the row of other flows (58/000,
   59/000), else the total (97/000) less everything known, or the nation's share of it; spread over the pairs not listed by
-  alternating arrivals and departures from ones, both brought to the mean of their totals;
+  alternating arrivals and departures from ones, both brought to the mean of their totals (flows
+  within states: in each state);
 - counties with no total at all get 5 returns times the persons per return of the listed pairs, split
   by the nation's shares of the two kinds; stayers that are suppressed are arrivals times the nation's
   stayers over movers;
@@ -106,8 +107,7 @@ def migration(folder, direction, index):
 
 def alternate(pattern, departures, arrivals):
     """Persons over the pattern, by alternating arrivals and departures from ones."""
-    mean = (departures.sum() + arrivals.sum()) / 2
-    departures, arrivals = departures * mean / departures.sum(), arrivals * mean / arrivals.sum()
+    mean = departures.sum()
     u, v = np.ones(len(departures)), np.ones(len(arrivals))
     for _ in range(5000):
         sums = u @ pattern
@@ -181,9 +181,15 @@ def seed(folder, codes):
     total_stayers = stayers.sum()
     stayers = np.where(stayers == 0, arrivals * total_stayers / movers, stayers)
     full = matrix.copy()
+    group = np.unique(state, return_inverse=True)[1]
     for kind in (0, 1):
+        part = group if kind == 0 else np.zeros(n, int)
+        both = [rest[d][kind] for d in ("outflow", "inflow")]
+        sums = [np.bincount(part, x) for x in both]
+        mean = np.where((sums[0] > 0) & (sums[1] > 0), (sums[0] + sums[1]) / 2, 0)
+        both = [x * (mean / np.where(t > 0, t, 1))[part] for x, t in zip(both, sums)]
         pattern = (same == (kind == 0)) & (matrix == 0) & ~np.eye(n, dtype=bool)
-        full += alternate(pattern.astype(float), rest["outflow"][kind], rest["inflow"][kind])
+        full += alternate(pattern.astype(float), *both)
     full[np.diag_indices(n)] = np.maximum(stayers, 1)
     return full
 

@@ -54,7 +54,7 @@ pub struct Args {
     /// PEP estimates by state, to compare with: nst-est2019-alldata.csv
     #[arg(long, value_name = "FILE")]
     states: Option<PathBuf>,
-    /// Centers of population (CenPop2010_Mean_BG.txt): the units, and the counts of 2010, which are
+    /// Centers of population, `CenPop2010_Mean_BG.txt`: the units, and the counts of 2010, which are
     /// one table of populations
     #[arg(long, value_name = "FILE")]
     census: Option<PathBuf>,

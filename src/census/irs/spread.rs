@@ -10,8 +10,8 @@
 //! subject to  sum_j x_ij = d_i,   sum_i x_ij = a_j
 //! ```
 //!
-//! so that x_ij = u_i v_j, found by iterative proportional fitting. Departures and arrivals of a
-//! kind add up to slightly different totals; both are brought to their mean.
+//! so that `x_ij = u_i v_j`, found by iterative proportional fitting. Departures and arrivals add up to
+//! slightly different totals; both are brought to their mean, for flows within states in each state.
 //!
 //! **Which row of a file.** The total of the kind (97/001, 97/003) less the listed pairs of that
 //! kind; where it is suppressed the row of other flows (58/000, 59/000), then the total within the
@@ -21,6 +21,8 @@
 //! returns, the middle of 0 to 10, of as many persons as those of listed pairs have on average,
 //! as departures and as arrivals, and stayers in the nation's proportion to its arrivals. They are
 //! named in [`Spread`].
+
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 
@@ -121,9 +123,9 @@ impl Reconciled {
             if (0..2).all(|k| (0..2).all(|end| unknown(k, end))) {
                 report.imputed.push(geoid.to_string());
             }
-            for (k, share) in shares.iter().enumerate() {
-                for end in 0..2 {
-                    rests[k][end][unit].get_or_insert(imputed * share);
+            for (kind, share) in rests.iter_mut().zip(&shares) {
+                for end in kind {
+                    end[unit].get_or_insert(imputed * share);
                 }
             }
             if stayers[unit] == 0.0 {
@@ -168,7 +170,7 @@ impl Reconciled {
 
     /// What a file's totals of a kind say beyond the listed pairs, by unit.
     fn rest(&self, file: &MigrationFile, kind: Kind, index: &Units) -> Vec<Option<f64>> {
-        let mut listed = std::collections::BTreeMap::<&Geoid, [f64; 2]>::new();
+        let mut listed = BTreeMap::<&Geoid, [f64; 2]>::new();
         for ((i, j), count) in &self.pairs {
             let own = if file.direction == Direction::Inflow { j } else { i };
             let kind = Kind::of(i.as_str(), j.as_str());
@@ -231,14 +233,14 @@ fn place(
 ) -> Result<(FlowMatrix<f64>, Placed)> {
     let [out, into] = [&departures, &arrivals].map(|persons| persons.iter().sum::<f64>());
     let mut placed = Placed { total_ratio: into / out, ..Placed::default() };
+    let lost = balance(units, kind, &mut departures, &mut arrivals);
+    (placed.unplaced, placed.arrivals_off) = (lost[0], lost[1]);
     let open = open_pairs(listed, units, kind, &departures, &arrivals);
     if open.nnz() == 0 {
-        placed = Placed { unplaced: out, arrivals_off: into, ..placed };
+        placed.unplaced += departures.iter().sum::<f64>();
+        placed.arrivals_off += arrivals.iter().sum::<f64>();
         return Ok((open, placed));
     }
-    let mean = f64::midpoint(out, into);
-    departures.iter_mut().for_each(|persons| *persons *= mean / out);
-    arrivals.iter_mut().for_each(|persons| *persons *= mean / into);
     let level = std::sync::Arc::new(Partition::new(units, &Level::Geoid)?);
     // Cells without persons have no pairs either.
     let constraint = |name: &str, groups, targets: &[f64]| {
@@ -271,8 +273,43 @@ fn place(
         }
         rows.push((columns.clone(), flows.clone()));
     }
-    placed.arrivals_off = arrivals.iter().map(|persons| persons.abs()).sum();
+    placed.arrivals_off += arrivals.iter().map(|persons| persons.abs()).sum::<f64>();
     Ok((FlowMatrix::new(vec![0.0; units.len()], Csr::from_rows(units.len(), rows)), placed))
+}
+
+/// Brings departures and arrivals to the mean of their totals, within states in each state; where
+/// one of the two is 0, both are. Returns the departures and arrivals lost by that.
+fn balance(
+    units: &Geography,
+    kind: Kind,
+    departures: &mut [f64],
+    arrivals: &mut [f64],
+) -> [f64; 2] {
+    let group = |unit: usize| match kind {
+        Kind::WithinStates => &units.geoids()[unit].as_str()[..2],
+        Kind::BetweenStates => "",
+    };
+    let mut totals = BTreeMap::<&str, [f64; 2]>::new();
+    for (unit, (departed, arrived)) in departures.iter().zip(&*arrivals).enumerate() {
+        let total = totals.entry(group(unit)).or_default();
+        total[0] += departed;
+        total[1] += arrived;
+    }
+    let mut lost = [0.0; 2];
+    for total in totals.values_mut() {
+        let [out, into] = *total;
+        let mean = if out > 0.0 && into > 0.0 { f64::midpoint(out, into) } else { 0.0 };
+        if mean == 0.0 {
+            lost = [lost[0] + out, lost[1] + into];
+        }
+        *total = [out, into].map(|sum| if sum > 0.0 { mean / sum } else { 0.0 });
+    }
+    for (unit, (departed, arrived)) in departures.iter_mut().zip(arrivals).enumerate() {
+        let [out, into] = totals[group(unit)];
+        *departed *= out;
+        *arrived *= into;
+    }
+    lost
 }
 
 /// Ones for every pair of a kind that is not listed and has departures and arrivals.
@@ -318,6 +355,8 @@ fn join(listed: &FlowMatrix<f64>, placed: &[FlowMatrix<f64>]) -> Csr<f64> {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::super::reconcile;
     use super::*;
 
@@ -335,10 +374,8 @@ mod tests {
             let persons: i32 = if persons == "-" { -1 } else { persons.parse().unwrap() };
             let returns = if persons < 0 { -1 } else { persons / 2 };
             let (own, partner) = (own.split_at(2), partner.split_at(2));
-            text += &format!(
-                "{},{},{},{},A,B,{returns},{persons},1\n",
-                own.0, own.1, partner.0, partner.1
-            );
+            let codes = [own.0, own.1, partner.0, partner.1].join(",");
+            writeln!(text, "{codes},A,B,{returns},{persons},1").unwrap();
         }
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("flows.csv");
