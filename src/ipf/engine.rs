@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::backend::Backend;
-use super::exact::{Exact, Twin};
+use super::exact::Exact;
+use super::twin::Twin;
 use super::{Cpu, Precision, gpu};
 use crate::Result;
 use crate::gpu::Device;

@@ -28,6 +28,7 @@ mod scaling;
 mod solution;
 mod solve;
 pub mod transport;
+mod twin;
 
 pub(crate) use backend::Backend;
 pub use backend::FusedStep;

@@ -262,11 +262,11 @@ fn place(
     let harmonized = Harmonized { seed: &open, scaling: &solution.scaling };
     let (mut columns, mut flows) = (Vec::new(), Vec::new());
     let mut rows = Vec::with_capacity(units.len());
-    for unit in 0..units.len() {
+    for (unit, departed) in departures.iter().enumerate() {
         harmonized.row(unit, &mut columns, &mut flows);
         let sum: f64 = flows.iter().sum();
         placed.persons += sum;
-        placed.unplaced += (departures[unit] - sum).max(0.0);
+        placed.unplaced += (departed - sum).max(0.0);
         placed.pairs += flows.len();
         for (&column, flow) in columns.iter().zip(&flows) {
             arrivals[column as usize] -= flow;
