@@ -110,7 +110,7 @@ fn run_irs(args: &IrsArgs) -> Result<()> {
     let (matrix, spread) = match (args.suppressed, &inflow, &outflow) {
         (Suppressed::LeaveOut, ..) => (joined.matrix(&units)?, None),
         (Suppressed::Spread, Some(inflow), Some(outflow)) if !own_units => {
-            let (matrix, spread) = joined.spread(inflow, outflow, &units)?;
+            let (matrix, spread) = joined.spread(inflow, outflow, &units, args.year)?;
             (matrix, Some(spread))
         }
         _ => bail!("--suppressed spread: needs --inflow, --outflow and --units"),

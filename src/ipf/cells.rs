@@ -1,6 +1,6 @@
 //! What became of the cells of every constraint.
 
-use super::{Cpu, Problem, Scaling, Solution};
+use super::{Constraint, Cpu, Margin, Problem, Scaling, Solution};
 use crate::matrix::{FlowMatrix, Value};
 
 /// A cell with a target, before and after. Persons.
@@ -16,8 +16,7 @@ pub struct CellChange {
     pub harmonized: f64,
 }
 
-/// The targeted cells of every constraint of a plan, in their order; two passes over the entries
-/// per constraint.
+/// The targeted cells of every constraint of a plan, in their order.
 pub fn cell_changes<V: Value>(
     seed: &FlowMatrix<V>,
     problem: &Problem,
@@ -25,11 +24,13 @@ pub fn cell_changes<V: Value>(
 ) -> Vec<Vec<CellChange>> {
     let cpu = Cpu::new(seed);
     let unscaled = Scaling::identity(seed.units());
+    let margins: Vec<&Margin> = problem.plan().constraints().map(Constraint::margin).collect();
+    let before = cpu.all_cell_sums(&margins, &unscaled);
+    let after = cpu.all_cell_sums(&margins, &solution.scaling);
     let constraints = problem.plan().constraints().zip(&solution.constraints);
     constraints
-        .map(|(constraint, report)| {
-            let before = cpu.cell_sums(constraint.margin(), &unscaled);
-            let after = cpu.cell_sums(constraint.margin(), &solution.scaling);
+        .zip(before.into_iter().zip(after))
+        .map(|((constraint, report), (before, after))| {
             let cells = constraint.targets().iter().zip(before.into_iter().zip(after));
             let cells = cells.enumerate().filter(|(_, (target, _))| !target.is_nan());
             cells

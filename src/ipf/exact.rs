@@ -11,8 +11,6 @@
 use std::cell::RefCell;
 use std::sync::{Arc, OnceLock};
 
-use rayon::prelude::*;
-
 use super::backend::{Backend, class_table};
 use super::{BlockFactors, Cpu, Entries, SUM_ROUNDING, Scaling};
 use crate::Result;

@@ -21,6 +21,7 @@ mod gpu;
 mod group;
 mod harmonized;
 mod margin;
+mod margins;
 mod newton;
 mod plan;
 mod problem;

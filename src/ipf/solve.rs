@@ -10,7 +10,7 @@ use super::group::{Group, Measure, SUM_ROUNDING, Step};
 use super::newton;
 use super::problem::Stage;
 use super::solution::{ConstraintReport, HistoryRow, Infeasible, Solution, Solver, StopReason};
-use super::{Constraint, Problem, Scaling};
+use super::{Constraint, Margin, Problem, Scaling};
 use crate::Result;
 use crate::geography::Partition;
 use crate::matrix::{FlowMatrix, Value};
@@ -242,13 +242,15 @@ impl<'a, V: Value> Run<'a, V> {
     fn final_check(&mut self, scaling: &Scaling) -> Vec<ConstraintReport> {
         let (problem, seed) = (self.problem, self.seed);
         let once = problem.plan().once.len();
+        let margins: Vec<&Margin> = problem.plan().constraints().map(Constraint::margin).collect();
+        let sums = seed.all_cell_sums(&margins, scaling);
         problem
             .plan()
             .constraints()
+            .zip(sums)
             .enumerate()
-            .map(|(k, constraint)| {
+            .map(|(k, (constraint, sums))| {
                 let judged = k >= once || problem.plan().repeat.is_empty();
-                let sums = seed.cell_sums(constraint.margin(), scaling);
                 let measure = Measure::of(constraint, self.target_scale[k], &sums);
                 if judged {
                     let unscaled = Scaling::identity(problem.units());

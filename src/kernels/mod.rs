@@ -11,6 +11,7 @@ pub mod factors;
 pub mod fixed;
 mod harmonized_row;
 mod l1_change;
+mod origin_and_class_sums;
 mod origin_step;
 mod origin_sums;
 
@@ -18,6 +19,7 @@ pub use class_sums::{class_sums, fixed_class_sums};
 pub use destination_sums::{destination_sums, fixed_destination_sums};
 pub use harmonized_row::harmonized_row;
 pub use l1_change::{fixed_l1_change, l1_change};
+pub use origin_and_class_sums::origin_and_class_sums;
 pub use origin_step::origin_step;
 pub use origin_sums::{fixed_origin_sums, origin_sums};
 

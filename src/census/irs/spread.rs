@@ -17,8 +17,8 @@
 //! kind; where it is suppressed the row of other flows (58/000, 59/000), then the total within the
 //! US less all that is known, split between kinds as in the nation.
 //!
-//! **Imputed.** Of counties with fewer than 10 returns each way everything is suppressed. They get 5
-//! returns, the middle of 0 to 10, of as many persons as those of listed pairs have on average,
+//! **Imputed.** Of counties with fewer than 10 (20) returns each way everything is suppressed. They get
+//! the middle, 5 (10) returns, of as many persons as those of listed pairs have on average,
 //! as departures and as arrivals, and stayers in the nation's proportion to its arrivals. They are
 //! named in [`Spread`].
 
@@ -36,8 +36,11 @@ use crate::ipf::{
 use crate::matrix::{Csr, FlowMatrix, FlowRows as _};
 use crate::{Error, Result};
 
-/// Returns taken for a county whose flows are all suppressed.
-const SUPPRESSED_RETURNS: f64 = 5.0;
+/// Returns taken for a county whose flows are all suppressed: half of what a listed pair has at
+/// least, 10 up to the year 2013 and 20 from then on.
+fn suppressed_returns(year: i32) -> f64 {
+    if year < 2014 { 5.0 } else { 10.0 }
+}
 
 /// Iterations of a kind; far fewer are used where its totals can be met.
 const MAX_ITERATIONS: u32 = 2000;
@@ -89,7 +92,8 @@ pub struct Placed {
 type Rests = [Vec<Option<f64>>; 2];
 
 impl Reconciled {
-    /// The matrix of [`Self::matrix`] with the persons of pairs that are not listed.
+    /// The matrix of [`Self::matrix`] with the persons of pairs that are not listed. `year` is that of
+    /// the second return.
     ///
     /// # Errors
     /// As [`Self::matrix`]; and if a unit is no county.
@@ -98,6 +102,7 @@ impl Reconciled {
         inflow: &MigrationFile,
         outflow: &MigrationFile,
         units: &Geography,
+        year: i32,
     ) -> Result<(FlowMatrix<f64>, Spread)> {
         if units.level() != Some(Level::County) {
             return Err(Error::request("expected units that are counties, by their five digits"));
@@ -114,7 +119,7 @@ impl Reconciled {
         let known: f64 = rests.iter().flatten().flatten().flatten().sum::<f64>() / 2.0;
         let movers: f64 = listed.movers().values().iter().sum::<f64>() + known;
         let all_stayers: f64 = listed.stayers().iter().sum();
-        let imputed = self.persons_per_return() * SUPPRESSED_RETURNS;
+        let imputed = self.persons_per_return() * suppressed_returns(year);
         let shares = KINDS.map(|kind| self.share(kind, &rests));
 
         let mut stayers = listed.stayers().to_vec();
@@ -426,7 +431,7 @@ mod tests {
     fn spread(more: &[&str], codes: &[&str]) -> (FlowMatrix<f64>, Spread) {
         let [inflow, outflow] = files(more);
         let joined = reconcile(Some(&inflow), Some(&outflow)).unwrap();
-        joined.spread(&inflow, &outflow, &counties(codes)).unwrap()
+        joined.spread(&inflow, &outflow, &counties(codes), 2011).unwrap()
     }
 
     #[test]
@@ -488,11 +493,11 @@ mod tests {
         let inflow = file(Direction::Inflow, &into.split(';').collect::<Vec<_>>());
         let joined = reconcile(Some(&inflow), Some(&outflow)).unwrap();
         let units = counties(&["01001", "01003"]);
-        let (matrix, report) = joined.spread(&inflow, &outflow, &units).unwrap();
+        let (matrix, report) = joined.spread(&inflow, &outflow, &units, 2011).unwrap();
         assert_eq!(matrix, joined.matrix(&units).unwrap());
         assert_eq!((report.within_states.unplaced, report.within_states.arrivals_off), (7.0, 7.0));
         let places = counties(&["0100100", "0100300"]);
-        let problem = joined.spread(&inflow, &outflow, &places).unwrap_err().to_string();
+        let problem = joined.spread(&inflow, &outflow, &places, 2011).unwrap_err().to_string();
         assert_eq!(problem, "expected units that are counties, by their five digits");
     }
 }
