@@ -9,7 +9,7 @@ use super::margin::{Entries, Groups, Margin};
 use super::{SUM_ROUNDING, Scaling};
 use crate::Result;
 use crate::geography::Partition;
-use crate::kernels;
+use crate::kernels::{self, Weights};
 use crate::matrix::{Csr, FlowMatrix, Value, row_ranges, split_per_row};
 
 /// Entries per range of rows: about 1 MiB, enough to hide the cost of handing it to a thread.
@@ -225,10 +225,11 @@ impl<V: Value> Backend<V> for Cpu<'_, V> {
 
     fn class_sums(&self, p: &Partition, q: &Partition, scaling: &Scaling) -> Result<Vec<f64>> {
         let mut sums = vec![0.0; p.cells() * q.cells()];
-        let (ptr, members) = p.members();
+        let ((ptr, members), weights) = (p.members(), Weights::of(scaling));
         sums.par_chunks_mut(q.cells().max(1)).zip(ptr.par_windows(2)).for_each(|(out, range)| {
             let rows = &members[range[0] as usize..range[1] as usize];
-            kernels::class_sums(self.matrix.movers(), scaling, rows, q.cell_of(), out);
+            let movers = self.matrix.movers();
+            kernels::class_sums(movers, &scaling.origin, weights, rows, q.cell_of(), out);
         });
         Ok(sums)
     }
@@ -241,15 +242,15 @@ impl<V: Value> Backend<V> for Cpu<'_, V> {
         entries: Entries,
         scaling: &Scaling,
     ) -> Result<Csr<f64>> {
-        let (ptr, members) = p.members();
+        let ((ptr, members), weights) = (p.members(), Weights::of(scaling));
         let rows: Vec<(Vec<u32>, Vec<f64>)> = ptr
             .par_windows(2)
             .map(|range| {
                 let rows = &members[range[0] as usize..range[1] as usize];
                 let mut sums = vec![0.0; q.cells()];
                 if entries.movers() {
-                    let movers = self.matrix.movers();
-                    kernels::class_sums(movers, scaling, rows, q.cell_of(), &mut sums);
+                    let (movers, o) = (self.matrix.movers(), &scaling.origin);
+                    kernels::class_sums(movers, o, weights, rows, q.cell_of(), &mut sums);
                 }
                 if entries.stayers() {
                     for &i in rows {

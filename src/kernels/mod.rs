@@ -15,7 +15,7 @@ mod origin_and_class_sums;
 mod origin_step;
 mod origin_sums;
 
-pub use class_sums::{class_sums, fixed_class_sums};
+pub use class_sums::{Weights, class_sums, fixed_class_sums};
 pub use destination_sums::{destination_sums, fixed_destination_sums};
 pub use harmonized_row::harmonized_row;
 pub use l1_change::{fixed_l1_change, l1_change};
