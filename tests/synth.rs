@@ -1,9 +1,16 @@
 //! `flowrake synth` through the binary.
+//!
+//! Centers of population are read from `$FLOWRAKE_DATA`; without it the tests of nations on real
+//! places say that they were skipped.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
+use flowrake::census::cenpop::CenPop;
+use flowrake::geography::{Geography, Geoid};
+use flowrake::matrix::{AnyFlowMatrix, FlowMatrix, file};
+use flowrake::synth::nation::{Measured, Nation, NationOptions};
 
 fn flowrake(threads: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_flowrake"));
@@ -31,7 +38,7 @@ fn the_committed_region_can_be_made_again_at_any_thread_count() {
     for threads in ["1", "2"] {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("new").join("region");
-        flowrake(threads).arg("synth").arg(&out).assert().success();
+        flowrake(threads).args(["synth", "region"]).arg(&out).assert().success();
         let made = files(&out);
         assert!(made.keys().eq(committed.keys()), "{:?}", made.keys());
         for (name, bytes) in &made {
@@ -50,7 +57,13 @@ fn another_seed_gives_another_region_of_the_size_asked_for() {
     let size = ["--states", "2", "--counties", "5", "--block-groups", "60"];
     let make = |seed: &str| {
         let out = folder.path().join(seed);
-        flowrake("2").arg("synth").arg(&out).args(size).args(["--seed", seed]).assert().success();
+        flowrake("2")
+            .args(["synth", "region"])
+            .arg(&out)
+            .args(size)
+            .args(["--seed", seed])
+            .assert()
+            .success();
         files(&out)
     };
     let (first, second) = (make("1"), make("2"));
@@ -72,9 +85,178 @@ fn impossible_sizes_are_refused_and_nothing_is_written() {
         (["--block-groups", "79"], "at least two per county (80)"),
         (["--counties", "500000"], "block groups: expected at least two per county"),
     ] {
-        let assert = flowrake("1").arg("synth").arg(&out).args(size).assert().code(2);
+        let assert = flowrake("1").args(["synth", "region"]).arg(&out).args(size).assert().code(2);
         let message = String::from_utf8(assert.get_output().stderr.clone()).unwrap();
         assert!(message.contains(expected), "{message}");
         assert!(!out.exists(), "{size:?} wrote {}", out.display());
+    }
+}
+
+/// The official file of block groups, `None` (said on stderr) where it is not at hand.
+fn centers(what: &str) -> Option<PathBuf> {
+    let data = std::env::var_os("FLOWRAKE_DATA").map(PathBuf::from);
+    if data.is_none() {
+        eprintln!("NOT CHECKED: {what}, since FLOWRAKE_DATA is not set");
+    }
+    Some(data?.join("census/CenPop2010_Mean_BG.txt"))
+}
+
+/// Columns of a nation's units table.
+#[derive(Default)]
+struct Units {
+    geoid: Vec<String>,
+    population: Vec<f64>,
+    /// Degrees.
+    lat: Vec<f64>,
+    lon: Vec<f64>,
+}
+
+impl Units {
+    fn read(path: &Path) -> Self {
+        let text = std::fs::read_to_string(path).unwrap();
+        let mut lines = text.lines();
+        let header = "geoid,population,lat,lon,renter_share,record_age,zip";
+        assert_eq!(lines.next(), Some(header));
+        let mut units = Self::default();
+        for line in lines {
+            let fields: Vec<&str> = line.split(',').collect();
+            units.geoid.push(fields[0].to_owned());
+            units.population.push(fields[1].parse().unwrap());
+            units.lat.push(fields[2].parse().unwrap());
+            units.lon.push(fields[3].parse().unwrap());
+        }
+        units
+    }
+
+    /// Great-circle distance by the haversine formula, in miles.
+    fn miles(&self, i: usize, j: usize) -> f64 {
+        let (a, b) = (self.lat[i].to_radians(), self.lat[j].to_radians());
+        let east = (self.lon[j] - self.lon[i]).to_radians();
+        let half = |angle: f64| (angle / 2.0).sin().powi(2);
+        let haversine = half(b - a) + a.cos() * b.cos() * half(east);
+        2.0 * 6371.0 * haversine.sqrt().asin() / 1.609_344
+    }
+}
+
+fn matrix(path: &Path, units: &Geography) -> FlowMatrix<f32> {
+    match file::read(path, Some(units)).unwrap().0 {
+        AnyFlowMatrix::F32(matrix) => matrix,
+        _ => panic!("{} is not float32", path.display()),
+    }
+}
+
+#[test]
+fn a_sample_of_the_nation_has_the_published_shape_at_any_thread_count() {
+    let Some(centers) = centers("a sample of the nation") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let make = |threads: &str| {
+        let out = folder.path().join(threads);
+        let mut command = flowrake(threads);
+        command.args(["synth", "nation"]).arg(&out).arg("--places").arg(&centers);
+        command.args(["--sample", "0.05"]).assert().success();
+        out
+    };
+    let (one, two) = (make("1"), make("2"));
+    let made = files(&one);
+    assert!(made.keys().eq(["seed.npz", "truth.npz", "units.csv"]), "{:?}", made.keys());
+    assert!(made == files(&two), "files differ between 1 and 2 threads");
+
+    let units = Units::read(&one.join("units.csv"));
+    let geography =
+        Geography::new(units.geoid.iter().map(|code| Geoid::new(code.as_str())).collect()).unwrap();
+    let truth = matrix(&one.join("truth.npz"), &geography);
+    let seed = matrix(&one.join("seed.npz"), &geography);
+    let (mut stayers, mut bands, mut destinations) = (0.0, [0.0; 3], Vec::new());
+    for i in 0..geography.len() {
+        let mut population = truth.stayers()[i];
+        stayers += population;
+        let (to, persons) = truth.movers().row(i);
+        for (&j, &persons) in to.iter().zip(persons) {
+            let miles = units.miles(i, j as usize);
+            bands[usize::from(miles >= 5.0) + usize::from(miles >= 50.0)] += f64::from(persons);
+            population += f64::from(persons);
+        }
+        assert_eq!(population, units.population[i], "row {i}");
+        if population > 0.0 {
+            destinations.push(seed.movers().row(i).0.len());
+        }
+    }
+    let movers: f64 = bands.iter().sum();
+    let stay_rate = stayers / (stayers + movers);
+    assert!((0.86..0.88).contains(&stay_rate), "{stay_rate}");
+    for (band, published) in bands.iter().zip([0.37, 0.40, 0.23]) {
+        assert!((band / movers - published).abs() < 0.03, "{} of {published}", band / movers);
+    }
+    // Published for the nation: mean 272, median 234; what a part has depends on its places.
+    destinations.sort_unstable();
+    let mean = destinations.iter().sum::<usize>() as f64 / destinations.len() as f64;
+    let median = destinations[destinations.len() / 2] as f64;
+    assert!((220.0..320.0).contains(&mean), "{mean}");
+    assert!((0.8..0.95).contains(&(median / mean)), "{median} of {mean}");
+    let percentile_99 = destinations[destinations.len() * 99 / 100] as f64;
+    assert!(percentile_99 > 2.5 * median, "no heavy tail: {percentile_99}");
+    // Blur takes a move to pairs without one: more entries, of less than a person.
+    assert!(seed.movers().nnz() > 3 * truth.movers().nnz());
+
+    // Whole counties, about as many block groups as asked for.
+    let county = |code: &str| code[..5].to_owned();
+    let taken: BTreeSet<String> = units.geoid.iter().map(|code| county(code)).collect();
+    let all = CenPop::read(&centers).unwrap().without_puerto_rico();
+    let in_taken = all.places.iter().filter(|p| taken.contains(&county(p.geoid.as_str())));
+    assert_eq!(in_taken.count(), units.geoid.len());
+    let share = units.geoid.len() as f64 / all.places.len() as f64;
+    assert!((0.04..0.06).contains(&share), "{share}");
+}
+
+#[test]
+fn the_nation_has_the_published_shape() {
+    let Some(centers) = centers("the nation") else { return };
+    let centers = CenPop::read(&centers).unwrap().without_puerto_rico();
+    let nation = Nation::generate(&centers, &NationOptions::DEFAULT).unwrap();
+    let measured = Measured::new(&nation);
+    assert_eq!((nation.geography.len(), measured.persons), (217_740, 308_745_538.0));
+    assert!((measured.stay_rate - 0.87).abs() < 0.002, "{measured}");
+    for (band, published) in measured.distance_bands.iter().zip([0.37, 0.40, 0.23]) {
+        assert!((band - published).abs() < 0.01, "{measured}");
+    }
+    assert!((measured.mean_destinations - 272.0).abs() < 5.0, "{measured}");
+    assert!((229..240).contains(&measured.median_destinations), "{measured}");
+    // Published: 11.8 to 15.2 million movers, 178 to 269 million records.
+    assert!((11.8e6..15.2e6).contains(&measured.recorded_movers), "{measured}");
+    let recorded = measured.recorded_movers + measured.recorded_stayers;
+    assert!((178e6..269e6).contains(&recorded), "{measured}");
+}
+
+#[test]
+fn impossible_nations_are_refused_and_nothing_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let header = "STATEFP,COUNTYFP,TRACTCE,BLKGRPCE,POPULATION,LATITUDE,LONGITUDE";
+    let county = write("county.txt", &format!("{header}\n01,001,020100,1,698,+32,-086\n"));
+    let islands = write("islands.txt", &format!("{header}\n72,001,020100,1,698,+18,-066\n"));
+    let tract = write(
+        "tract.txt",
+        "STATEFP,COUNTYFP,TRACTCE,POPULATION,LATITUDE,LONGITUDE\n01,001,020100,5,1,2\n",
+    );
+    let out = folder.path().join("nation");
+    for (places, options, expected) in [
+        (&county, ["--sample", "0"], "sample: expected a share above 0 and at most 1, found 0"),
+        (&county, ["--sample", "1.5"], "sample: expected a share above 0 and at most 1, found 1.5"),
+        (&county, ["--sample", "NaN"], "sample: expected a share above 0 and at most 1, found NaN"),
+        (&tract, ["--seed", "1"], "places: expected block groups, found areas of level tract"),
+        (&county, ["--seed", "1"], "expected block groups of at least two counties, found 1"),
+        (&islands, ["--seed", "1"], "expected block groups of at least two counties, found 0"),
+        (&out, ["--seed", "1"], "nation: No such file"),
+    ] {
+        let mut command = flowrake("1");
+        command.args(["synth", "nation"]).arg(&out).arg("--places").arg(places).args(options);
+        let assert = command.assert().code(2);
+        let message = String::from_utf8(assert.get_output().stderr.clone()).unwrap();
+        assert!(message.contains(expected), "{message}");
+        assert!(!out.exists(), "{options:?} wrote {}", out.display());
     }
 }

@@ -43,7 +43,7 @@ macro_rules! region_files {
     };
 }
 
-/// The sample, as `flowrake synth` made it (data-samples/README.md).
+/// The sample, as `flowrake synth region` made it (data-samples/README.md).
 const REGION: [(&str, &[u8]); 10] = region_files![
     "plan.toml",
     "units.csv",

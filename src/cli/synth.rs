@@ -1,40 +1,89 @@
-//! `flowrake synth`: a generated region with known truth.
+//! `flowrake synth`: generated regions and nations with known truth.
 
 use std::path::PathBuf;
 
+use flowrake::census::cenpop::CenPop;
 use flowrake::matrix::FlowRows;
+use flowrake::synth::nation::{Measured, Nation, NationOptions};
 use flowrake::synth::{self, Region, RegionOptions};
 
-const DEFAULTS: RegionOptions = RegionOptions::DEFAULT;
+const REGION: RegionOptions = RegionOptions::DEFAULT;
+const NATION: NationOptions = NationOptions::DEFAULT;
 
-/// Generate a region with known true flows, a biased record of them, and Census-like tables
+/// Generate a region or a nation with known true flows and a biased record of them
+///
+/// The same options give the same bytes on every machine.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    Region(RegionArgs),
+    Nation(NationArgs),
+}
+
+/// A region of made-up places, with Census-like tables and a plan
 ///
 /// Writes units.csv, truth.npz (who really moved), seed.npz (what the records show), six tables of
-/// targets and plan.toml, ready for `flowrake harmonize`. The same options give the same bytes on
-/// every machine.
+/// targets and plan.toml, ready for `flowrake harmonize`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: a larger region, harmonized
-  flowrake synth region --states 5 --counties 200 --block-groups 12000
-  flowrake harmonize region/plan.toml --out region/harmonized.npz")]
-pub struct Args {
+  flowrake synth region larger --states 5 --counties 200 --block-groups 12000
+  flowrake harmonize larger/plan.toml --out larger/harmonized.npz")]
+struct RegionArgs {
     /// Folder to write into; created if need be, files of the same names are replaced
     out: PathBuf,
     /// Seed of the random numbers
-    #[arg(long, value_name = "N", default_value_t = DEFAULTS.seed)]
+    #[arg(long, value_name = "N", default_value_t = REGION.seed)]
     seed: u64,
     /// Number of states, at most 26 (they carry codes that no real state has)
-    #[arg(long, value_name = "N", default_value_t = DEFAULTS.states)]
+    #[arg(long, value_name = "N", default_value_t = REGION.states)]
     states: usize,
     /// Number of counties in all states together
-    #[arg(long, value_name = "N", default_value_t = DEFAULTS.counties)]
+    #[arg(long, value_name = "N", default_value_t = REGION.counties)]
     counties: usize,
     /// Number of block groups in all states together, at least two per county
-    #[arg(long, value_name = "N", default_value_t = DEFAULTS.block_groups)]
+    #[arg(long, value_name = "N", default_value_t = REGION.block_groups)]
     block_groups: usize,
 }
 
-/// Generates the region and says what it holds on stderr.
+/// A nation of real block groups
+///
+/// Writes units.csv, truth.npz (who really moved) and seed.npz (what the records show, in expected
+/// persons), and says on stderr what shape they have.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: a twentieth of the United States, whole counties
+  flowrake synth nation nation --places CenPop2010_Mean_BG.txt --sample 0.05")]
+struct NationArgs {
+    /// Folder to write into; created if need be, files of the same names are replaced
+    out: PathBuf,
+    /// Centers of population of block groups, as published by the Census Bureau; Puerto Rico is
+    /// left out
+    #[arg(long, value_name = "FILE")]
+    places: PathBuf,
+    /// End year of the matrix; the populations are those of the year before
+    #[arg(long, value_name = "YEAR", default_value_t = NATION.year)]
+    year: u16,
+    /// Seed of the random numbers
+    #[arg(long, value_name = "N", default_value_t = NATION.seed)]
+    seed: u64,
+    /// Share of the block groups to take, in whole counties with their neighbors
+    #[arg(long, value_name = "F", default_value_t = NATION.sample)]
+    sample: f64,
+}
+
+/// Generates what was asked for and says on stderr what it holds.
 pub fn run(args: &Args) -> anyhow::Result<()> {
+    match &args.what {
+        What::Region(args) => region(args),
+        What::Nation(args) => nation(args),
+    }
+}
+
+fn region(args: &RegionArgs) -> anyhow::Result<()> {
     let region = Region::generate(&RegionOptions {
         seed: args.seed,
         states: args.states,
@@ -52,5 +101,15 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         entries(&region.truth),
         entries(&region.seed)
     );
+    Ok(())
+}
+
+fn nation(args: &NationArgs) -> anyhow::Result<()> {
+    let options = NationOptions { seed: args.seed, year: args.year, sample: args.sample };
+    let centers = CenPop::read(&args.places)?.without_puerto_rico();
+    let nation = Nation::generate(&centers, &options)?;
+    nation.write(&args.out)?;
+    let measured = Measured::new(&nation);
+    eprintln!("{}: {} block groups, {measured}", args.out.display(), nation.geography.len());
     Ok(())
 }

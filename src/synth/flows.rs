@@ -1,30 +1,35 @@
-//! Who moves where, and what the records show of it.
+//! Who moves where in a region, and what the records show of it.
 
 use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 
 use super::Places;
-use super::random::{Purpose, Stream, running_sums};
-use crate::matrix::{Csr, FlowMatrix};
+use super::kernel::{Kernel, Reach, Shape, leaving};
+use super::random::{Purpose, Stream};
+use super::rows::Rows;
+use crate::matrix::FlowMatrix;
 
-/// Share of the moves drawn from the local part of the kernel.
-const LOCAL_SHARE: f64 = 0.72;
-/// Distance at which the local kernel has halved, km.
-const LOCAL_SCALE_KM: f64 = 3.0;
-/// Distance at which the kernel between counties has halved, km.
-const LONG_SCALE_KM: f64 = 120.0;
-/// A local move ends in the own county or one of this many nearest to it.
-const NEAR_COUNTIES: usize = 6;
-/// Running shares of households of 1, 2, .. 6 persons (mean 2.46).
-const HOUSEHOLD_SIZES: [f64; 6] = [0.28, 0.62, 0.77, 0.90, 0.97, 1.0];
+/// The kernel of a region.
+const SHAPE: Shape =
+    Shape { local_share: 0.72, local_scale_km: 3.0, long_scale_km: 120.0, near_counties: 6 };
 /// Records hold multiples of one person over this: exact in `f32`, and coarse enough that the
 /// generated files do not depend on the last bit of any product.
 const PARTS_PER_PERSON: f64 = 64.0;
 
 /// Draws the true matrix T and the recorded matrix E.
 pub(super) fn migrate(places: &Places, seed: u64) -> (FlowMatrix<f32>, FlowMatrix<f32>) {
-    let kernel = Kernel::new(places);
+    let attraction = places.population.iter().zip(&places.appeal).map(|(&n, a)| f64::from(n) * a);
+    let in_space = |flat: &[(f64, f64)]| flat.iter().map(|&(x, y)| [x, y, 0.0]).collect();
+    let represents = vec![1.0; places.seat_km.len()];
+    let kernel = Kernel::new(
+        SHAPE,
+        attraction.collect(),
+        in_space(&places.position_km),
+        in_space(&places.seat_km),
+        &places.county,
+        &represents,
+    );
     let coverage: Vec<f64> = (0..=places.state.last().map_or(0, |&s| s) as u64)
         // Streams of the origins count up from 0, those of the states down from the end.
         .map(|state| Stream::new(seed, Purpose::Flows, u64::MAX - state).between(0.75, 1.0))
@@ -32,26 +37,25 @@ pub(super) fn migrate(places: &Places, seed: u64) -> (FlowMatrix<f32>, FlowMatri
     let rows: Vec<Row> = (0..places.len())
         .into_par_iter()
         .map_init(
-            || (usize::MAX, Vec::new()),
-            |counties, origin| {
-                let county = places.county[origin];
-                if counties.0 != county {
-                    *counties = (county, kernel.counties_from(county));
-                }
+            || None,
+            |cached, origin| {
+                let reach = kernel.reach(places.county[origin], cached);
                 let mut stream = Stream::new(seed, Purpose::Flows, origin as u64);
                 let covered =
                     (0.95 - 0.5 * places.renter_share[origin]) * coverage[places.state[origin]];
-                kernel.row(origin, &counties.1, covered, &mut stream)
+                row(places, &kernel, origin, reach, covered, &mut stream)
             },
         )
         .collect();
-    let truth = assemble(&rows, |row| f64::from(row.stayers), |flow| f64::from(flow.persons));
-    let seed = assemble(
-        &rows,
-        |row| f64::from(row.stayer_parts) / PARTS_PER_PERSON,
-        |flow| f64::from(flow.parts) / PARTS_PER_PERSON,
-    );
-    (truth, seed)
+    let (mut truth, mut seed) = (Rows::default(), Rows::default());
+    for row in &rows {
+        let persons = row.movers.iter().map(|(&to, flow)| (to, flow.persons as f32));
+        truth.push(f64::from(row.stayers), persons);
+        let recorded = |parts: u32| f64::from(parts) / PARTS_PER_PERSON;
+        let parts = row.movers.iter().map(|(&to, flow)| (to, recorded(flow.parts) as f32));
+        seed.push(recorded(row.stayer_parts), parts);
+    }
+    (Rows::join(vec![truth]), Rows::join(vec![seed]))
 }
 
 /// A flow out of one origin: true persons, and recorded 64ths of persons.
@@ -68,149 +72,31 @@ struct Row {
     movers: BTreeMap<u32, Flow>,
 }
 
-/// Entries above 0 of one of the two matrices.
-fn assemble(
-    rows: &[Row],
-    stayers: impl Fn(&Row) -> f64,
-    movers: impl Fn(&Flow) -> f64,
-) -> FlowMatrix<f32> {
-    let (mut row_ptr, mut col_idx, mut values) = (vec![0], Vec::new(), Vec::new());
-    for row in rows {
-        for (&destination, flow) in &row.movers {
-            let persons = movers(flow);
-            if persons > 0.0 {
-                col_idx.push(destination);
-                values.push(persons as f32);
-            }
+/// Draws everyone of one origin. `covered` is the probability to be on record.
+fn row(
+    places: &Places,
+    kernel: &Kernel,
+    origin: usize,
+    reach: &Reach,
+    covered: f64,
+    stream: &mut Stream,
+) -> Row {
+    let population = places.population[origin];
+    let leaving = leaving(population, places.renter_share[origin]);
+    let mut movers = BTreeMap::new();
+    let kept = kernel.households(origin, reach, leaving, stream, |destination, size, stream| {
+        let flow: &mut Flow = movers.entry(destination as u32).or_default();
+        flow.persons += size;
+        let recorded = covered * (1.0 - 0.2 * places.renter_share[destination]);
+        let weight = stream.between(0.4, 0.7);
+        if stream.uniform() < recorded {
+            flow.parts += (f64::from(size) * weight * PARTS_PER_PERSON).floor() as u32;
         }
-        row_ptr.push(values.len() as u64);
-    }
-    let stayers = rows.iter().map(stayers).collect();
-    FlowMatrix::new(stayers, Csr::new(rows.len(), row_ptr, col_idx, values))
-}
-
-/// The two-part kernel of the module docs, ready to draw from.
-struct Kernel<'a> {
-    places: &'a Places,
-    /// Attraction A of each unit.
-    attraction: Vec<f64>,
-    /// First unit of each county, and the end.
-    county_start: Vec<usize>,
-    /// Running sums of A within each county, one entry per unit.
-    within_county: Vec<f64>,
-    /// Attraction B of each county.
-    county_attraction: Vec<f64>,
-}
-
-impl<'a> Kernel<'a> {
-    fn new(places: &'a Places) -> Self {
-        let attraction: Vec<f64> = places
-            .population
-            .iter()
-            .zip(&places.appeal)
-            .map(|(&population, appeal)| f64::from(population) * appeal)
-            .collect();
-        let county_start: Vec<usize> = (0..=places.seat_km.len())
-            .map(|county| places.county.partition_point(|&c| c < county))
-            .collect();
-        let (mut within_county, mut county_attraction) = (Vec::new(), Vec::new());
-        for range in county_start.windows(2) {
-            let sums = running_sums(attraction[range[0]..range[1]].iter().copied());
-            county_attraction.push(sums.last().copied().unwrap_or(0.0));
-            within_county.extend(sums);
-        }
-        Self { places, attraction, county_start, within_county, county_attraction }
-    }
-
-    /// Running sums of the long-range part over destination counties.
-    fn counties_from(&self, county: usize) -> Vec<f64> {
-        let seats = &self.places.seat_km;
-        running_sums(
-            self.county_attraction
-                .iter()
-                .zip(seats)
-                .map(|(attraction, &seat)| attraction * decay(seats[county], seat, LONG_SCALE_KM)),
-        )
-    }
-
-    /// Draws everyone of one origin. `covered` is the probability to be on record.
-    fn row(&self, origin: usize, counties: &[f64], covered: f64, stream: &mut Stream) -> Row {
-        let places = self.places;
-        let population = places.population[origin];
-        let leaving = f64::from(population) * (0.03 + 0.27 * places.renter_share[origin]);
-        let mut left = (leaving + 0.5).floor() as u32;
-        let mut stayers = population - left;
-        let mut movers = BTreeMap::new();
-        let (near, near_sums) = self.near(origin);
-        while left > 0 {
-            let size = stream.pick(&HOUSEHOLD_SIZES).map_or(1, |k| k as u32 + 1).min(left);
-            left -= size;
-            let far =
-                if stream.uniform() < LOCAL_SHARE { None } else { self.far(counties, stream) };
-            let destination = match far {
-                Some(unit) if unit != origin => Some(unit),
-                _ => stream.pick(&near_sums).map(|k| near[k]),
-            };
-            let Some(destination) = destination else {
-                // Nobody else lives within reach.
-                stayers += size;
-                continue;
-            };
-            let flow: &mut Flow = movers.entry(destination as u32).or_default();
-            flow.persons += size;
-            let recorded = covered * (1.0 - 0.2 * places.renter_share[destination]);
-            let weight = stream.between(0.4, 0.7);
-            if stream.uniform() < recorded {
-                flow.parts += (f64::from(size) * weight * PARTS_PER_PERSON).floor() as u32;
-            }
-        }
-        let noise = stream.between(0.96, 1.0);
-        let stayer_parts = (f64::from(stayers) * covered * noise * PARTS_PER_PERSON).ceil() as u32;
-        Row { stayers, stayer_parts, movers }
-    }
-
-    /// Units a local move may end in, and running sums of their weights.
-    fn near(&self, origin: usize) -> (Vec<usize>, Vec<f64>) {
-        let places = self.places;
-        let seat = places.seat_km[places.county[origin]];
-        let mut counties: Vec<usize> = (0..places.seat_km.len()).collect();
-        let order = |&a: &usize, &b: &usize| {
-            square_km(seat, places.seat_km[a]).total_cmp(&square_km(seat, places.seat_km[b]))
-        };
-        if counties.len() > NEAR_COUNTIES + 1 {
-            counties.select_nth_unstable_by(NEAR_COUNTIES, order);
-            counties.truncate(NEAR_COUNTIES + 1);
-        }
-        counties.sort_unstable();
-        let near: Vec<usize> = counties
-            .iter()
-            .flat_map(|&county| self.county_start[county]..self.county_start[county + 1])
-            .filter(|&unit| unit != origin)
-            .collect();
-        let here = places.position_km[origin];
-        let sums = running_sums(near.iter().map(|&unit| {
-            self.attraction[unit] * decay(here, places.position_km[unit], LOCAL_SCALE_KM)
-        }));
-        (near, sums)
-    }
-
-    /// A destination from the long-range part: a county, then a unit in it.
-    fn far(&self, counties: &[f64], stream: &mut Stream) -> Option<usize> {
-        let county = stream.pick(counties)?;
-        let range = self.county_start[county]..self.county_start[county + 1];
-        Some(range.start + stream.pick(&self.within_county[range])?)
-    }
-}
-
-/// 1 / (1 + (distance / scale)^2).
-fn decay(from: (f64, f64), to: (f64, f64), scale_km: f64) -> f64 {
-    1.0 / (1.0 + square_km(from, to) / (scale_km * scale_km))
-}
-
-/// Squared distance on the flat map, km^2.
-fn square_km(from: (f64, f64), to: (f64, f64)) -> f64 {
-    let (east, north) = (to.0 - from.0, to.1 - from.1);
-    east * east + north * north
+    });
+    let stayers = population - leaving + kept;
+    let noise = stream.between(0.96, 1.0);
+    let stayer_parts = (f64::from(stayers) * covered * noise * PARTS_PER_PERSON).ceil() as u32;
+    Row { stayers, stayer_parts, movers }
 }
 
 #[cfg(test)]

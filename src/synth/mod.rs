@@ -39,8 +39,11 @@
 //! multiples of 1/64 in E, both exact in `f32`.
 
 mod flows;
+mod kernel;
+pub mod nation;
 mod places;
 pub(crate) mod random;
+mod rows;
 mod tables;
 
 use crate::geography::Geography;

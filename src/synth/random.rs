@@ -14,6 +14,8 @@ pub(crate) enum Purpose {
     Tables = 3,
     /// Matrices to measure with, one stream per origin.
     Bench = 4,
+    /// What is on record of a nation, one stream per origin and state.
+    Records = 5,
 }
 
 /// One stream of random numbers.
