@@ -189,6 +189,26 @@ impl Table {
     }
 }
 
+/// Names that were found instead of another, as many as a message can hold. What is no text, such as
+/// the bytes of a workbook, is escaped.
+pub(crate) fn listed(names: &[impl AsRef<str>]) -> String {
+    const NAMES: usize = 12;
+    const LETTERS: usize = 60;
+    let short = |name: &str| {
+        let escaped = if name.contains(char::is_control) {
+            name.escape_debug().to_string()
+        } else {
+            name.to_owned()
+        };
+        let cut: String = escaped.chars().take(LETTERS).collect();
+        if cut.len() < escaped.len() { cut + "..." } else { cut }
+    };
+    let shown: Vec<String> = names.iter().take(NAMES).map(|name| short(name.as_ref())).collect();
+    let more = names.len().saturating_sub(NAMES);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    shown.join(", ") + &more
+}
+
 /// Position of a column that must be there once; an error is what was expected and found.
 pub(crate) fn position_of(
     name: &str,
@@ -200,7 +220,7 @@ pub(crate) fn position_of(
         [(at, _)] => Ok(*at),
         [] => {
             let names: Vec<&str> = names.iter().map(|n| n.1).collect();
-            Err(format!("expected a column `{name}`, found {}", names.join(", ")))
+            Err(format!("expected a column `{name}`, found {}", listed(&names)))
         }
         ref more => Err(format!("expected one column `{name}`, found {}", more.len())),
     }

@@ -5,7 +5,8 @@
 #[path = "common/cli.rs"]
 mod cli;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read as _;
 use std::path::Path;
 
 use cli::{Folder, official, sum};
@@ -208,7 +209,8 @@ fn suppressed_flows_are_spread_over_the_counties_of_another_table() {
     let rows = text.lines().filter(|line| line.starts_with("050,"));
     let codes = rows.map(|line| line.split(',').skip(3).take(2).collect::<String>());
     let units: Vec<String> = std::iter::once("geoid".to_owned()).chain(codes).collect();
-    folder.write("units.csv", units.join("\n"));
+    let units_text = units.join("\n");
+    folder.write("units.csv", &units_text);
     let files = format!(
         "--inflow {0}/irs/countyinflow1011.csv.gz --outflow {0}/irs/countyoutflow1011.csv.gz \
          --year 2011 --units units.csv",
@@ -259,10 +261,41 @@ fn suppressed_flows_are_spread_over_the_counties_of_another_table() {
     }
     assert!(all.iter().map(BTreeMap::len).sum::<usize>() > 9_000_000);
     assert!(ends.iter().flatten().all(|&persons| persons > 0.0));
+    // Without the persons of unlisted pairs, many counties would not move at all.
+    let mut moving: BTreeSet<usize> = BTreeSet::new();
+    for (i, row) in listed.iter().enumerate() {
+        for &j in row.keys().filter(|j| **j as usize != i) {
+            moving.extend([i, j as usize]);
+        }
+    }
+    assert_eq!(units.len() - moving.len(), 101);
     // 02195: nothing is listed; 77 persons arrived from Alaska and 143 from other states.
     let [_, arrived] = ends[units.index_of("02195").unwrap() as usize];
     assert!((arrived - 220.0).abs() < 1.1, "{arrived}");
 
+    // A file that was cut is not taken for a whole one, nor are units that no file has.
+    let text = std::fs::File::open(data.join("irs/countyinflow1011.csv.gz")).unwrap();
+    let mut whole = Vec::new();
+    flate2::read::MultiGzDecoder::new(text).read_to_end(&mut whole).unwrap();
+    let lines: Vec<&[u8]> = whole.split_inclusive(|&byte| byte == b'\n').take(40_000).collect();
+    folder.write("cut1011.csv", lines.concat());
+    folder.write("more.csv", units_text + "\n99999");
+    for (inflow, table, problem) in [
+        ("cut1011.csv".to_owned(), "units.csv", "expected totals of the same counties as in "),
+        (
+            data.join("irs/countyinflow1011.csv.gz").display().to_string(),
+            "more.csv",
+            "expected units that the files have, found `99999`",
+        ),
+    ] {
+        let refused = folder.flowrake(&format!(
+            "seed irs --inflow {inflow} --outflow {}/irs/countyoutflow1011.csv.gz --year 2011 \
+             --units {table} --suppressed spread --out no.npz",
+            data.display()
+        ));
+        refused.expect(2);
+        assert!(refused.stderr().contains(problem), "{}", refused.stderr());
+    }
     for options in ["--suppressed spread --out no.npz", "--suppressed most --out no.npz"] {
         let short = files.replace("--units units.csv", options);
         folder.flowrake(&format!("seed irs {short}")).expect(2);

@@ -13,6 +13,7 @@ use std::path::Path;
 use super::source::{Row, rows};
 use super::text::number;
 use crate::geography::Geoid;
+use crate::table::listed;
 use crate::{Error, Result};
 
 /// How far the ratios of a ZIP code may be from a sum of 1, as published to 9 digits or so.
@@ -126,7 +127,7 @@ fn find_columns(header: &Row) -> Result<[usize; 3]> {
     let find = |name: &str| {
         let found = header.cells.iter().position(|cell| cell.eq_ignore_ascii_case(name));
         found.ok_or_else(|| {
-            let problem = format!("expected a column `{name}`, found {}", header.cells.join(", "));
+            let problem = format!("expected a column `{name}`, found {}", listed(header.cells));
             header.row_error(problem)
         })
     };

@@ -38,6 +38,7 @@ pub use spread::{Placed, Spread};
 
 use super::source::{Row, rows};
 use crate::geography::Geoid;
+use crate::table::listed;
 use crate::{Error, Result};
 
 /// Tax returns and the persons on them.
@@ -288,7 +289,7 @@ impl Columns {
                     "expected a column `{}` or `{}`, found {}",
                     known[0],
                     known[1],
-                    header.cells.join(", ")
+                    listed(header.cells)
                 );
                 header.row_error(problem)
             })

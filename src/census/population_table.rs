@@ -28,7 +28,7 @@ use super::Estimate;
 use super::states::PUERTO_RICO;
 use super::text::{self, Cell};
 use crate::geography::{Geoid, Level};
-use crate::table::CsvRecords;
+use crate::table::{CsvRecords, listed};
 use crate::{Error, Result};
 
 /// Persons in an area.
@@ -95,7 +95,7 @@ impl Header {
             return Err(format!(
                 "expected a table of total population: a column GEO_ID, GEOID or state, county, \
                  tract, block group, and a column B01003_001E (or, beside GEOID, value), found {}",
-                names.join(", ")
+                listed(&names)
             ));
         };
         let moe = MOES.iter().find_map(|name| at(name));
@@ -242,7 +242,15 @@ impl<'a> Rows<'a> {
                 let expected = expected.as_ref().map_or("2, 5, 11 or 12 digits".into(), |level| {
                     format!("{} digits ({level}), as before", level.digits().unwrap_or_default())
                 });
-                return Err(code_error(format!("expected a code of {expected}, found `{geoid}`")));
+                let before = self.areas.last().map_or(0, |area| area.geoid.as_str().len());
+                let advice = if before > 0 && before.abs_diff(geoid.as_str().len()) == 1 {
+                    "; did the shorter codes lose their leading zeros?"
+                } else {
+                    ""
+                };
+                return Err(code_error(format!(
+                    "expected a code of {expected}, found `{geoid}`{advice}"
+                )));
             }
         }
         if let Some(at) = self.header.variable

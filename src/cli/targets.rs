@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail, ensure};
 use flowrake::Error;
-use flowrake::census::Estimate;
 use flowrake::census::cenpop::CenPop;
 use flowrake::census::pep::Pep;
 use flowrake::census::population_table::PopulationTable;
 use flowrake::census::state_flows::StateFlows;
+use flowrake::census::{Estimate, STATES};
 use flowrake::geography::crosswalk::same_codes;
-use flowrake::geography::{Crosswalk, Geography, Level};
+use flowrake::geography::{Crosswalk, Geography, Geoid, Level};
 use flowrake::output::Outputs;
 use flowrake::report::{Manifest, Output};
 use flowrake::targets::{
@@ -58,7 +58,8 @@ pub struct Args {
     /// one table of populations
     #[arg(long, value_name = "FILE")]
     census: Option<PathBuf>,
-    /// Populations B01003 of the five years up to Y; may be repeated
+    /// Populations B01003 of the five years up to Y; may be repeated. Their margins of error are
+    /// not used
     #[arg(long, value_name = "Y=FILE", value_parser = vintage)]
     acs5: Vec<(i32, PathBuf)>,
     /// Units table (.csv or .parquet) of the matrix: its columns are kept
@@ -137,11 +138,11 @@ pub fn run(args: &Args) -> Result<()> {
         other => other,
     })?;
     let steps = steps(args, &tables)?;
-    let populations = if tables.populations.is_empty() {
-        None
-    } else {
-        Some(targets::populations(areas, &tables.populations, args.year - 1)?)
-    };
+    let populations = steps
+        .all()
+        .any(|step| step == Step::Populations)
+        .then(|| targets::populations(areas, &tables.populations, args.year - 1))
+        .transpose()?;
     let by_state = populations.as_ref().map(|populations| by_state(&populations.persons));
     let mismatches =
         targets::mismatches(change, flows, &year, by_state.as_ref(), tables.states.as_ref());
@@ -150,6 +151,13 @@ pub fn run(args: &Args) -> Result<()> {
     let mut notes: Vec<String> = populations.into_iter().flat_map(|p| p.notes).collect();
     let warnings = [Some(counties), tables.states.as_ref()].into_iter().flatten();
     notes.extend(warnings.flat_map(Pep::warnings).chain(flows.warnings()).cloned());
+    if tables.states.is_some() && !mismatches.iter().any(|row| row.source == "PEP states") {
+        notes.push(format!("--states has no numbers of {} and nothing was compared", args.year));
+    }
+    let unused = Step::ALL.into_iter().filter(|step| steps.all().all(|known| known != *step));
+    for step in unused.filter(|step| args.out.join(step.file()).exists()) {
+        notes.push(format!("{} is of an earlier run, this plan does not use it", step.file()));
+    }
     let totals: BTreeMap<String, f64> = steps
         .all()
         .zip(&files)
@@ -190,15 +198,15 @@ fn read(args: &Args) -> Result<Tables> {
         (Some(path), _) => Geography::read(path)?,
         (None, Some(census)) => census_units(census)?,
         (None, None) => {
-            let codes =
-                counties.geoids(&Level::County).filter(|geoid| !is_puerto_rico(geoid.as_str()));
+            let in_states = |geoid: &&Geoid| STATES.iter().any(|s| geoid.as_str().starts_with(s.0));
+            let codes = counties.geoids(&Level::County).filter(in_states);
             Geography::new(codes.cloned().collect())?
         }
     };
     let areas = Areas::new(geography, crosswalk)?;
     let mut populations = Vec::new();
     if let (Some(path), Some(census)) = (&args.census, census)
-        && !is_of_2020(path)
+        && year_of(path, &census)? == 2010
     {
         populations.push(AreaTable::census_2010(path, census, &areas)?);
     }
@@ -209,14 +217,22 @@ fn read(args: &Args) -> Result<Tables> {
     Ok(Tables { areas, counties, change, flows, states, populations })
 }
 
-fn is_puerto_rico(code: &str) -> bool {
-    code.starts_with("72")
-}
+/// Residents of the 50 states and the District of Columbia by census.
+const CENSUSES: [(i32, u64); 2] = [(2010, 308_745_538), (2020, 331_449_281)];
 
-/// Whether centers of population are those of 2020, by the name of the file: its content does not
-/// say. Its counts are of no year that populations are solved for.
-fn is_of_2020(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.to_string_lossy().contains("2020"))
+/// The census of centers of population, by their total: they do not say it. Of these only the count of
+/// 2010 is in the years that populations are solved for.
+fn year_of(path: &Path, census: &CenPop) -> Result<i32> {
+    let total = census.clone().without_puerto_rico().total();
+    let known = CENSUSES.iter().find(|(_, persons)| *persons == total);
+    known.map(|(year, _)| *year).ok_or_else(|| {
+        let problem = format!(
+            "expected {} residents of 2010 or {} of 2020 in the states, found {total}; are areas \
+             missing?",
+            CENSUSES[0].1, CENSUSES[1].1
+        );
+        Error::data(path, "", problem).into()
+    })
 }
 
 /// The units table of a census: codes, populations and centers.

@@ -88,6 +88,16 @@ const SPECS: [Spec; 6] = [
 ];
 
 impl Step {
+    /// All of them, in the published order.
+    pub const ALL: [Self; 6] = [
+        Self::Populations,
+        Self::StateMovers,
+        Self::StateNonMovers,
+        Self::StateFlows,
+        Self::CountyIn,
+        Self::CountyOut,
+    ];
+
     fn spec(self) -> &'static Spec {
         SPECS.iter().find(|spec| spec.step == self).expect("every step has its line")
     }

@@ -11,6 +11,10 @@ use crate::geography::Geoid;
 use crate::geography::crosswalk::same_codes;
 use crate::{Error, Result};
 
+/// Persons that answers are rounded to: the solution of few tables is off by up to this, and a
+/// target of 0 has to be 0, since it is left alone then.
+const RESOLUTION: f64 = 1.0 / 65536.0;
+
 /// A table of populations, by the canonical codes of the units.
 #[derive(Clone, Debug)]
 pub struct AreaTable {
@@ -57,6 +61,9 @@ impl AreaTable {
             };
             let sum = persons.entry(code.to_owned()).or_insert(Some(0.0));
             *sum = sum.zip(count).map(|(sum, count)| sum + count);
+        }
+        if persons.values().all(Option::is_none) {
+            return Err(Error::data(path, "", "expected numbers of persons, found none"));
         }
         Ok(Self { path: path.to_owned(), source, persons })
     }
@@ -127,7 +134,9 @@ pub fn populations(areas: &Areas, tables: &[AreaTable], year: i32) -> Result<Uni
         let answers = yearly.solve_all(&observed)?;
         let at = (year - years.start()) as usize;
         for (unit, answer) in units.iter().zip(&answers) {
-            found.persons.insert((*unit).to_owned(), answer[at]);
+            found
+                .persons
+                .insert((*unit).to_owned(), (answer[at] / RESOLUTION).round() * RESOLUTION);
         }
         if let Some(note) = yearly.note() {
             found.notes.push(format!("{} areas: {note}", units.len()));
@@ -179,6 +188,16 @@ mod tests {
     }
 
     #[test]
+    fn nobody_is_nobody() {
+        // Uninhabited when counted, and 469 on average years later.
+        let areas = areas(&["01001"]);
+        let census = table(&areas, Source::Census2010, &[("01001", Some(0.0))]).unwrap();
+        let later = table(&areas, Source::Acs5(2016), &[("01001", Some(469.0))]).unwrap();
+        let found = populations(&areas, &[census, later], 2010).unwrap();
+        assert_eq!(found.persons["01001"], 0.0);
+    }
+
+    #[test]
     fn empty_areas_may_be_missing_and_others_may_not() {
         let areas = areas(&["01001", "01003"]);
         let census = [("01001", Some(5.0)), ("01003", Some(0.0))];
@@ -205,7 +224,11 @@ mod tests {
         let areas = areas(&["01001"]);
         let problem = table(&areas, Source::Census2010, &[("01", None)]).unwrap_err().to_string();
         assert_eq!(problem, "t.csv: expected areas of level county or finer, found `01`");
-        let census = table(&areas, Source::Census2010, &[("01001", None)]).unwrap();
+        let problem =
+            table(&areas, Source::Census2010, &[("01001", None)]).unwrap_err().to_string();
+        assert_eq!(problem, "t.csv: expected numbers of persons, found none");
+        let rows = [("01001", None), ("01003", Some(0.0))];
+        let census = table(&areas, Source::Census2010, &rows).unwrap();
         let problem = |year| {
             populations(&areas, std::slice::from_ref(&census), year).unwrap_err().to_string()
         };

@@ -58,7 +58,7 @@ pub struct Missing {
 /// A pair with a number in one file only has that number. The same goes for non-migrants.
 ///
 /// # Errors
-/// If both files are of one direction, or none is given.
+/// If both files are of one direction or of different years, or none is given.
 pub fn reconcile(
     inflow: Option<&MigrationFile>,
     outflow: Option<&MigrationFile>,
@@ -77,6 +77,17 @@ pub fn reconcile(
     if files.is_empty() {
         return Err(Error::request("expected an inflow or an outflow file, found neither"));
     }
+    let agreement = inflow.zip(outflow).map(|(inflow, outflow)| compare(inflow, outflow));
+    if let (Some(found), Some(inflow)) = (&agreement, inflow)
+        && found.equal < found.both / 2
+    {
+        let problem = format!(
+            "expected the pairs of the outflow file, found {} of {} with the same numbers: the \
+             files are of different years",
+            found.equal, found.both
+        );
+        return Err(Error::data(&inflow.path, "", problem));
+    }
     let (mut pairs, mut stayers) = (BTreeMap::new(), BTreeMap::new());
     for file in &files {
         pairs.extend(file.pairs.iter().map(|(pair, &count)| (pair.clone(), count)));
@@ -86,7 +97,7 @@ pub fn reconcile(
         }
     }
     let mut missing = Missing {
-        agreement: inflow.zip(outflow).map(|(inflow, outflow)| compare(inflow, outflow)),
+        agreement,
         inflow_checks: inflow.map(MigrationFile::checks).unwrap_or_default(),
         outflow_checks: outflow.map(MigrationFile::checks).unwrap_or_default(),
         ..Missing::default()

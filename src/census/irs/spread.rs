@@ -22,7 +22,8 @@
 //! as departures and as arrivals, and stayers in the nation's proportion to its arrivals. They are
 //! named in [`Spread`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use serde::Serialize;
 
@@ -41,6 +42,9 @@ use crate::{Error, Result};
 fn suppressed_returns(year: i32) -> f64 {
     if year < 2014 { 5.0 } else { 10.0 }
 }
+
+/// How far all arrivals may differ from all departures.
+const TOTAL_RATIOS: RangeInclusive<f64> = 0.9..=1.1;
 
 /// Iterations of a kind; far fewer are used where its totals can be met.
 const MAX_ITERATIONS: u32 = 2000;
@@ -96,7 +100,8 @@ impl Reconciled {
     /// the second return.
     ///
     /// # Errors
-    /// As [`Self::matrix`]; and if a unit is no county.
+    /// As [`Self::matrix`]; and if a unit is no county or in neither file, if the files have totals of
+    /// different counties, or far more arrivals than departures.
     pub fn spread(
         &self,
         inflow: &MigrationFile,
@@ -107,6 +112,20 @@ impl Reconciled {
         if units.level() != Some(Level::County) {
             return Err(Error::request("expected units that are counties, by their five digits"));
         }
+        let own = |file: &MigrationFile| file.totals.keys().cloned().collect::<BTreeSet<Geoid>>();
+        let (arriving, departing) = (own(inflow), own(outflow));
+        if let Some(county) = arriving.symmetric_difference(&departing).next() {
+            let [has, lacks] =
+                if arriving.contains(county) { [inflow, outflow] } else { [outflow, inflow] };
+            return Err(Error::data(
+                &lacks.path,
+                "",
+                format!(
+                    "expected totals of the same counties as in {}, found none of {county}",
+                    has.path.display()
+                ),
+            ));
+        }
         let listed = self.matrix(units)?;
         let index = Units::new(units);
         let mut rests: [Rests; 2] = Default::default();
@@ -114,6 +133,14 @@ impl Reconciled {
             for (end, file) in [outflow, inflow].into_iter().enumerate() {
                 rests[k][end] = self.rest(file, kind, &index);
             }
+        }
+        let known: BTreeSet<u32> =
+            arriving.iter().filter_map(|county| index.find(county)).collect();
+        if let Some(unit) = (0..units.len()).find(|&unit| !known.contains(&(unit as u32))) {
+            return Err(Error::request(format!(
+                "expected units that the files have, found `{}`",
+                units.geoids()[unit]
+            )));
         }
         let mut report = Spread::default();
         let known: f64 = rests.iter().flatten().flatten().flatten().sum::<f64>() / 2.0;
@@ -237,7 +264,14 @@ fn place(
     mut arrivals: Vec<f64>,
 ) -> Result<(FlowMatrix<f64>, Placed)> {
     let [out, into] = [&departures, &arrivals].map(|persons| persons.iter().sum::<f64>());
-    let mut placed = Placed { total_ratio: into / out, ..Placed::default() };
+    let total_ratio = if out == into { 1.0 } else { into / out };
+    if !TOTAL_RATIOS.contains(&total_ratio) {
+        return Err(Error::request(format!(
+            "expected as many arrivals as departures in all, found {into:.0} and {out:.0} that are \
+             not listed; the files are of different years, or one is incomplete"
+        )));
+    }
+    let mut placed = Placed { total_ratio, ..Placed::default() };
     let lost = balance(units, kind, &mut departures, &mut arrivals);
     (placed.unplaced, placed.arrivals_off) = (lost[0], lost[1]);
     let open = open_pairs(listed, units, kind, &departures, &arrivals);

@@ -37,14 +37,17 @@ pub(super) fn check(pep: &Pep) -> Result<Vec<String>> {
         }
     }
     sums(pep)?;
-    if pep.has_all_states() {
+    let counties = !pep.has_all_states() && pep.has_counties_of_all_states();
+    if pep.has_all_states() || counties {
+        let (level, parts) =
+            if counties { (Level::County, "counties") } else { (Level::State, "51 states") };
         for &(measure, year) in pep.columns.keys().filter(|(measure, _)| *measure == Domestic) {
-            let total = pep.total(&Level::State, measure, year);
+            let total = pep.total(&level, measure, year);
             if let Some(total) = total.filter(|total| *total != 0) {
                 return Err(Error::data(
                     &pep.path,
                     format!(": column {}", pep.columns[&(measure, year)].1),
-                    format!("expected a sum of 0 over the 51 states, found {total}"),
+                    format!("expected a sum of 0 over the {parts}, found {total}"),
                 ));
             }
         }

@@ -32,7 +32,7 @@ use std::path::{Path, PathBuf};
 use super::states::{self, PUERTO_RICO};
 use super::text;
 use crate::geography::{Geoid, Level};
-use crate::table::{CsvRecords, position_of};
+use crate::table::{CsvRecords, listed, position_of};
 use crate::{Error, Result};
 
 mod checks;
@@ -151,7 +151,7 @@ impl Pep {
         if !columns.keys().any(|(measure, _)| *measure == Measure::Population) {
             return Err(header_error(format!(
                 "expected columns POPESTIMATE and a year, as in co-est2019-alldata.csv, found {}",
-                records.names.join(", ")
+                listed(&records.names)
             )));
         }
         let column = |name| position_of(name, &names).map_err(header_error);
@@ -326,6 +326,13 @@ impl Pep {
 
     fn value(&self, area: &Area, measure: Measure, year: i32) -> Option<i64> {
         area.values[self.columns.get(&(measure, year))?.0]
+    }
+
+    /// Whether there is a county of every state and the District of Columbia.
+    fn has_counties_of_all_states(&self) -> bool {
+        let states: BTreeSet<&str> =
+            self.geoids(&Level::County).map(|county| &county.as_str()[..2]).collect();
+        states::STATES.iter().all(|(code, _)| states.contains(code))
     }
 
     /// Whether all 50 states and the District of Columbia have rows.
