@@ -167,8 +167,7 @@ impl<'a> Records<'a> {
         if draw < EXACT {
             Some(unit..unit + 1)
         } else if draw < EXACT + BY_ZIP {
-            let zip = self.places.zip[unit] - self.places.zip[0];
-            Some(self.zips[zip].clone())
+            Some(self.zips[self.places.zip[unit]].clone())
         } else {
             None
         }

@@ -106,13 +106,19 @@ impl Nation {
     /// Generates a nation; the same options give the same nation on every machine.
     ///
     /// # Errors
-    /// If the sample is no share, or the areas are not block groups of at least two counties with
-    /// people in them.
+    /// If the sample is no share, the year not from 1900 to 2100, or the areas are not block groups
+    /// of at least two counties with people in them.
     pub fn generate(centers: &CenPop, options: &NationOptions) -> Result<Self> {
         if !(options.sample > 0.0 && options.sample <= 1.0) {
             return Err(Error::request(format!(
                 "sample: expected a share above 0 and at most 1, found {}",
                 options.sample
+            )));
+        }
+        if !(1900..=2100).contains(&options.year) {
+            return Err(Error::request(format!(
+                "year: expected 1900 to 2100, found {}",
+                options.year
             )));
         }
         if centers.level != Level::BlockGroup {
