@@ -4,10 +4,14 @@
 //! places say that they were skipped.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
+use flowrake::census::STATES;
 use flowrake::census::cenpop::CenPop;
+use flowrake::census::pep::{Measure, Pep};
+use flowrake::census::population_table::PopulationTable;
 use flowrake::geography::{Geography, Geoid};
 use flowrake::matrix::{AnyFlowMatrix, FlowMatrix, file};
 use flowrake::synth::nation::{Measured, Nation, NationOptions};
@@ -158,7 +162,16 @@ fn a_sample_of_the_nation_has_the_published_shape_at_any_thread_count() {
     };
     let (one, two) = (make("1"), make("2"));
     let made = files(&one);
-    assert!(made.keys().eq(["seed.npz", "truth.npz", "units.csv"]), "{:?}", made.keys());
+    let names = [
+        "acs5_2006-2010_bg_total_population.csv",
+        "acs5_2007-2011_bg_total_population.csv",
+        "co-est2011-alldata.csv",
+        "populations.csv",
+        "seed.npz",
+        "truth.npz",
+        "units.csv",
+    ];
+    assert!(made.keys().eq(names), "{:?}", made.keys());
     assert!(made == files(&two), "files differ between 1 and 2 threads");
 
     let units = Units::read(&one.join("units.csv"));
@@ -227,6 +240,95 @@ fn the_nation_has_the_published_shape() {
     assert!((178e6..269e6).contains(&recorded), "{measured}");
 }
 
+/// A made-up file of centers of population: 51 states of two counties of twelve block groups.
+fn made_up_centers(folder: &Path) -> PathBuf {
+    let mut text = "STATEFP,COUNTYFP,TRACTCE,BLKGRPCE,POPULATION,LATITUDE,LONGITUDE\n".to_owned();
+    for (k, (state, _)) in STATES.iter().enumerate() {
+        for unit in 0..24 {
+            let (county, tract, digit) = (2 * (unit / 12) + 1, unit / 3 % 4, unit % 3 + 1);
+            let (north, east) = (30.0 + 0.2 * (k / 10) as f64, -100.0 + 0.2 * (k % 10) as f64);
+            let (lat, lon) = (north + 0.01 * f64::from(tract), east + 0.01 * f64::from(unit));
+            let persons = 600 + 50 * unit;
+            writeln!(text, "{state},{county:03},{tract:06},{digit},{persons},{lat},{lon}").unwrap();
+        }
+    }
+    let path = folder.join("centers.txt");
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+#[test]
+fn tables_of_several_years_agree_with_the_truth() {
+    let folder = tempfile::tempdir().unwrap();
+    let (centers, out) = (made_up_centers(folder.path()), folder.path().join("years"));
+    let mut command = flowrake("2");
+    command.args(["synth", "nation"]).arg(&out).arg("--places").arg(&centers);
+    command.args(["--years", "2011-2013"]).assert().success();
+
+    let units = Units::read(&out.join("units.csv"));
+    let geography = Geography::new(units.geoid.iter().map(|c| Geoid::new(c.as_str())).collect());
+    let geography = geography.unwrap();
+    let text = std::fs::read_to_string(out.join("populations.csv")).unwrap();
+    assert_eq!(text.lines().next(), Some("geoid,2010,2011,2012,2013"));
+    // By unit, then by year.
+    let populations: Vec<Vec<f64>> = text
+        .lines()
+        .skip(1)
+        .map(|line| line.split(',').skip(1).map(|n| n.parse().unwrap()).collect())
+        .collect();
+    let pep = Pep::read(&out.join("co-est2013-alldata.csv")).unwrap();
+    assert_eq!(pep.warnings(), [""; 0], "every identity was checked");
+    assert_eq!((pep.years(), pep.base_year()), (vec![2010, 2011, 2012, 2013], Some(2010)));
+
+    let mut residuals = BTreeMap::new();
+    for (k, year) in (2011..=2013).enumerate() {
+        let truth = matrix(&out.join(format!("truth-{year}.npz")), &geography);
+        let seed = matrix(&out.join(format!("seed-{year}.npz")), &geography);
+        assert_eq!(seed.units(), truth.units());
+        let mut arrivals: BTreeMap<&str, f64> = BTreeMap::new();
+        for (i, code) in units.geoid.iter().enumerate() {
+            let (to, persons) = truth.movers().row(i);
+            let mut population = truth.stayers()[i];
+            *arrivals.entry(&code[..5]).or_default() += truth.stayers()[i];
+            for (&j, &persons) in to.iter().zip(persons) {
+                population += f64::from(persons);
+                *arrivals.entry(&units.geoid[j as usize][..5]).or_default() += f64::from(persons);
+            }
+            assert_eq!(population, populations[i][k], "{code} in {}", year - 1);
+        }
+        for (county, arrivals) in arrivals {
+            let get = |measure| pep.get(county, measure, year).unwrap() as f64;
+            let residual: &mut f64 = residuals.entry(county.to_owned()).or_default();
+            *residual += get(Measure::Residual);
+            // The population of t that also lived here a year before, as the target is computed.
+            let target = get(Measure::Population) - get(Measure::Births) + get(Measure::Deaths)
+                - get(Measure::International);
+            assert_eq!(target - *residual, arrivals, "{county} in {year}");
+            let true_sum = units.geoid.iter().zip(&populations).filter(|u| u.0.starts_with(county));
+            let true_sum: f64 = true_sum.map(|u| u.1[k + 1]).sum();
+            assert_eq!(get(Measure::Population) - *residual, true_sum, "{county} in {year}");
+        }
+    }
+    assert!(residuals.values().any(|residual| *residual != 0.0));
+
+    for year in 2010..=2013 {
+        let name = format!("acs5_{}-{year}_bg_total_population.csv", year - 4);
+        let table = PopulationTable::read(&out.join(name)).unwrap();
+        assert_eq!(table.areas.len(), geography.len());
+        let years = year - 2009;
+        let mut off = 0.0;
+        for (area, truth) in table.areas.iter().zip(&populations) {
+            let found = area.population.unwrap();
+            let mean = truth[..years].iter().sum::<f64>() / years as f64;
+            let standard_errors = (found.value - mean) / (found.moe.unwrap() / 1.645);
+            assert!(standard_errors.abs() < 6.0, "{}: {found:?} of {mean}", area.geoid);
+            off += standard_errors * standard_errors;
+        }
+        let variance = off / geography.len() as f64;
+        assert!((0.85..1.15).contains(&variance), "{year}: {variance}");
+    }
+}
+
 #[test]
 fn impossible_nations_are_refused_and_nothing_is_written() {
     let folder = tempfile::tempdir().unwrap();
@@ -251,6 +353,8 @@ fn impossible_nations_are_refused_and_nothing_is_written() {
         (&county, ["--seed", "1"], "expected block groups of at least two counties, found 1"),
         (&islands, ["--seed", "1"], "expected block groups of at least two counties, found 0"),
         (&out, ["--seed", "1"], "nation: No such file"),
+        (&county, ["--years", "2013-2011"], "expected a year from 1900 to 2100, or two as in"),
+        (&county, ["--year", "11"], "expected a year from 1900 to 2100, or two as in"),
     ] {
         let mut command = flowrake("1");
         command.args(["synth", "nation"]).arg(&out).arg("--places").arg(places).args(options);

@@ -1,10 +1,11 @@
 //! `flowrake synth`: generated regions and nations with known truth.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use flowrake::census::cenpop::CenPop;
 use flowrake::matrix::FlowRows;
-use flowrake::synth::nation::{Measured, Nation, NationOptions};
+use flowrake::synth::nation::{self, Measured, Nation, NationOptions};
 use flowrake::synth::{self, Region, RegionOptions};
 
 const REGION: RegionOptions = RegionOptions::DEFAULT;
@@ -52,11 +53,15 @@ struct RegionArgs {
 
 /// A nation of real block groups
 ///
-/// Writes units.csv, truth.npz (who really moved) and seed.npz (what the records show, in expected
-/// persons), and says on stderr what shape they have.
+/// Writes units.csv, truth.npz (who really moved), seed.npz (what the records show, in expected
+/// persons), the true populations by year, and tables in two layouts of the Census Bureau: estimates
+/// with components of change by county, and B01003 by block group. Says on stderr what shape the
+/// matrices have.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: a twentieth of the United States, whole counties
-  flowrake synth nation nation --places CenPop2010_Mean_BG.txt --sample 0.05")]
+#[command(
+    after_help = "Example: three years of about a twentieth of the United States, whole counties
+  flowrake synth nation nation --places CenPop2010_Mean_BG.txt --years 2011-2013 --sample 0.05"
+)]
 struct NationArgs {
     /// Folder to write into; created if need be, files of the same names are replaced
     out: PathBuf,
@@ -64,9 +69,11 @@ struct NationArgs {
     /// left out
     #[arg(long, value_name = "FILE")]
     places: PathBuf,
-    /// End year of the matrix; the populations are those of the year before
-    #[arg(long, value_name = "YEAR", default_value_t = NATION.year)]
-    year: u16,
+    /// End year of the matrix, or first and last of several, whose files then have the year in their
+    /// names; the populations of the places are those of the year before the first
+    #[arg(long, visible_alias = "year", value_name = "YEAR[-YEAR]", value_parser = years)]
+    #[arg(default_value = "2011")]
+    years: RangeInclusive<u16>,
     /// Seed of the random numbers
     #[arg(long, value_name = "N", default_value_t = NATION.seed)]
     seed: u64,
@@ -105,11 +112,22 @@ fn region(args: &RegionArgs) -> anyhow::Result<()> {
 }
 
 fn nation(args: &NationArgs) -> anyhow::Result<()> {
-    let options = NationOptions { seed: args.seed, year: args.year, sample: args.sample };
+    let options = NationOptions { seed: args.seed, year: *args.years.start(), sample: args.sample };
     let centers = CenPop::read(&args.places)?.without_puerto_rico();
-    let nation = Nation::generate(&centers, &options)?;
-    nation.write(&args.out)?;
-    let measured = Measured::new(&nation);
-    eprintln!("{}: {} block groups, {measured}", args.out.display(), nation.geography.len());
+    let first = Nation::generate(&centers, &options)?;
+    eprintln!("{}: {} block groups", args.out.display(), first.geography.len());
+    nation::write(first, *args.years.end(), &args.out, |nation| {
+        eprintln!("{}: {}", nation.options.year, Measured::new(nation));
+    })?;
     Ok(())
+}
+
+/// `2011` or `2011-2013`.
+fn years(text: &str) -> Result<RangeInclusive<u16>, String> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let year = |text: &str| text.parse().ok().filter(|year| (1900..=2100).contains(year));
+    match (year(first), year(last)) {
+        (Some(first), Some(last)) if first <= last => Ok(first..=last),
+        _ => Err("expected a year from 1900 to 2100, or two as in 2011-2013".into()),
+    }
 }

@@ -16,6 +16,8 @@ pub(crate) enum Purpose {
     Bench = 4,
     /// What is on record of a nation, one stream per origin and state.
     Records = 5,
+    /// Births, deaths and migration from and to abroad, one stream per unit.
+    Components = 6,
 }
 
 /// One stream of random numbers.

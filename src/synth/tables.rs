@@ -78,21 +78,21 @@ fn targets(region: &Region) -> Result<Vec<(&'static str, String)>> {
     // One stream per table: a change to one leaves the noise of the others alone.
     let stream = |table| Stream::new(region.options.seed, Purpose::Tables, table);
 
+    let survey = |header, rows: &mut dyn Iterator<Item = (String, f64)>, table| {
+        survey(header, rows, DESIGN_EFFECT, &mut stream(table))
+    };
     let keyed = "geoid,target,moe\n";
     let block_groups = region.geography.geoids().iter().map(ToString::to_string);
     let mut files = vec![
-        ("cbg_population.csv", survey(keyed, block_groups.zip(totals.population), &mut stream(0))),
-        ("state_movers.csv", survey(keyed, coded(&states, totals.movers), &mut stream(1))),
-        ("state_non_movers.csv", survey(keyed, coded(&states, totals.stayers), &mut stream(2))),
+        ("cbg_population.csv", survey(keyed, &mut block_groups.zip(totals.population), 0)),
+        ("state_movers.csv", survey(keyed, &mut coded(&states, totals.movers), 1)),
+        ("state_non_movers.csv", survey(keyed, &mut coded(&states, totals.stayers), 2)),
     ];
-    let flows = totals.flows.into_iter().map(|((origin, destination), persons)| {
+    let mut flows = totals.flows.into_iter().map(|((origin, destination), persons)| {
         let code = |state: u32| &states.codes()[state as usize];
         (format!("{},{}", code(origin), code(destination)), persons)
     });
-    files.push((
-        "state_flows.csv",
-        survey("origin,destination,target,moe\n", flows, &mut stream(3)),
-    ));
+    files.push(("state_flows.csv", survey("origin,destination,target,moe\n", &mut flows, 3)));
 
     let mut noise = stream(4);
     let arrivals = totals.county_in.into_iter().map(|persons| {
@@ -158,10 +158,15 @@ fn coded(
 
 /// A table of survey estimates: noise added, rounded to persons, margin of error rounded up. An
 /// estimate of 0 persons keeps a small margin, as published ones do.
-fn survey(header: &str, rows: impl Iterator<Item = (String, f64)>, stream: &mut Stream) -> String {
+pub(super) fn survey(
+    header: &str,
+    rows: impl Iterator<Item = (String, f64)>,
+    design_effect: f64,
+    stream: &mut Stream,
+) -> String {
     let mut text = header.to_owned();
     for (code, persons) in rows {
-        let standard_error = DESIGN_EFFECT * persons.max(1.0).sqrt();
+        let standard_error = design_effect * persons.max(1.0).sqrt();
         let noise = if persons > 0.0 { standard_error * stream.deviate() } else { 0.0 };
         let estimate = (persons + noise + 0.5).floor().max(0.0);
         line(&mut text, format_args!("{code},{estimate},{}", (Z_90 * standard_error).ceil()));

@@ -62,12 +62,12 @@ fn zip_rows(kernel: &Kernel, reach: &Reach, records: &Records, zip: &Range<usize
             origin,
             reach,
             leaving,
-            &mut records.stream(Purpose::Flows, origin),
+            &mut places.stream(records.options, Purpose::Flows, origin),
             |destination, size, _| moves.push((destination as u32, f64::from(size))),
         );
         let stayers = f64::from(population - leaving + kept);
 
-        let mut stream = records.stream(Purpose::Records, origin);
+        let mut stream = places.stream(records.options, Purpose::Records, origin);
         let covered = records.covered[origin];
         let on_record = stayers
             * covered
@@ -97,8 +97,7 @@ fn zip_rows(kernel: &Kernel, reach: &Reach, records: &Records, zip: &Range<usize
 /// What decides who is on record, and where.
 struct Records<'a> {
     places: &'a Places,
-    seed: u64,
-    year: u16,
+    options: &'a NationOptions,
     /// Probability that a person of a unit is on record, before the record's age.
     covered: Vec<f64>,
     /// Units of each ZIP.
@@ -108,7 +107,7 @@ struct Records<'a> {
 }
 
 impl<'a> Records<'a> {
-    fn new(places: &'a Places, options: &NationOptions) -> Self {
+    fn new(places: &'a Places, options: &'a NationOptions) -> Self {
         let covered = (0..places.len()).map(|unit| {
             let mut state = Stream::new(options.seed, Purpose::Records, places.state(unit));
             (1.0 - 0.5 * places.renter_share[unit]) * state.between(0.85, 1.0)
@@ -123,20 +122,7 @@ impl<'a> Records<'a> {
             zip_share.extend(population.iter().map(|&n| f64::from(n) / persons.max(1.0)));
             zips.push(zip);
         }
-        Self {
-            places,
-            seed: options.seed,
-            year: options.year,
-            covered: covered.collect(),
-            zips,
-            zip_share,
-        }
-    }
-
-    /// The stream of an origin: 12 digits of its code below the year.
-    fn stream(&self, purpose: Purpose, origin: usize) -> Stream {
-        let index = self.places.code[origin] + (u64::from(self.year) << 48);
-        Stream::new(self.seed, purpose, index)
+        Self { places, options, covered: covered.collect(), zips, zip_share }
     }
 
     /// Draws what is recorded of a household's move, and hands on origin, destination and persons.
@@ -181,8 +167,7 @@ impl<'a> Records<'a> {
         if draw < EXACT {
             Some(unit..unit + 1)
         } else if draw < EXACT + BY_ZIP {
-            let zip = self.places.zip[unit] - self.places.zip[0];
-            Some(self.zips[zip].clone())
+            Some(self.zips[self.places.zip[unit]].clone())
         } else {
             None
         }

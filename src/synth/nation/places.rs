@@ -57,6 +57,11 @@ impl Places {
         self.population.is_empty()
     }
 
+    /// The stream of a unit and year: 12 digits of its code below the year.
+    pub(super) fn stream(&self, options: &NationOptions, purpose: Purpose, unit: usize) -> Stream {
+        Stream::new(options.seed, purpose, self.code[unit] + (u64::from(options.year) << 48))
+    }
+
     /// Number of the state of a unit, as in its code.
     pub(super) fn state(&self, unit: usize) -> u64 {
         self.code[unit] / 10_000_000_000
