@@ -19,7 +19,7 @@
 //! - [`ipf`]: margins, constraints, plans, the solvers and what they found;
 //! - [`kernels`]: the passes over entries that everything else is made of;
 //! - [`report`]: what a run leaves behind beside its matrix;
-//! - [`synth`]: regions with known truth to test against;
+//! - [`synth`]: regions and nations with known truth to test against;
 //! - [`mod@bench`]: how fast this machine does all of it.
 //!
 //! ```

@@ -229,7 +229,7 @@ fn files_of_another_year_vintage_or_table_are_refused() {
         (
             "--year 2011 --counties co-est2019-alldata.csv --state-flows \
              state_to_state_migrations_table_2012.xls",
-            "expected state-to-state flows of 2011, found the table of 2012",
+            "sheet Table: cell A2: expected the table of 2011, found that of 2012",
         ),
         (
             "--year 2011 --counties nst-est2019-alldata.csv --state-flows \
@@ -272,13 +272,22 @@ fn files_of_another_year_vintage_or_table_are_refused() {
     assert!(Path::new(&folder.path("u/mismatches.csv")).exists());
 }
 
-/// The commands of the README under a heading, as a shell reads them.
-fn readme_commands(heading: &str) -> String {
+/// Runs block `number` (from 1) of the README's commands on a real year as a shell does; its exit
+/// code and what it said.
+fn run_readme(folder: &Folder, number: usize) -> (Option<i32>, String) {
     let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
     let text = std::fs::read_to_string(readme).unwrap();
-    let section = text.split_once(heading).unwrap_or_else(|| panic!("no {heading}")).1;
-    let block = section.split_once("```sh\n").unwrap().1;
-    block.split_once("```").unwrap().0.to_owned()
+    let section = text.split_once("## A real year").expect("the README has the section").1;
+    let commands = section.split("```sh\n").nth(number).unwrap().split_once("```").unwrap().0;
+    let binary = Path::new(env!("CARGO_BIN_EXE_flowrake")).parent().unwrap();
+    let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap_or_default());
+    let shell = std::process::Command::new("bash")
+        .args(["-e", "-u", "-c", commands])
+        .current_dir(folder.path(""))
+        .env("PATH", path)
+        .output()
+        .unwrap();
+    (shell.status.code(), String::from_utf8(shell.stderr).unwrap())
 }
 
 /// What data-samples/expected/year_2011.py computed from the same files.
@@ -303,16 +312,8 @@ fn close(what: &str, found: f64, expected: f64, tolerance: f64) {
 #[test]
 fn the_example_of_the_readme_and_a_second_program() {
     let Some(folder) = folder("the year 2011 between counties") else { return };
-    let binary = Path::new(env!("CARGO_BIN_EXE_flowrake")).parent().unwrap();
-    let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap_or_default());
-    let shell = std::process::Command::new("bash")
-        .args(["-e", "-u", "-c", &readme_commands("## A real year")])
-        .current_dir(folder.path(""))
-        .env("PATH", path)
-        .output()
-        .unwrap();
-    let said = String::from_utf8(shell.stderr).unwrap();
-    assert!(shell.status.success(), "{said}");
+    let (code, said) = run_readme(&folder, 1);
+    assert_eq!(code, Some(0), "{said}");
     assert!(said.contains(": converged\n") && said.contains("changed most\n"), "{said}");
 
     let expected =
@@ -378,4 +379,35 @@ fn the_example_of_the_readme_and_a_second_program() {
             close(&format!("{i} to {j}"), collapsed[j], persons, 1e-11);
         }
     }
+}
+
+#[test]
+fn the_example_of_the_readme_at_block_groups() {
+    let Some(folder) = folder("the year 2011 between block groups") else { return };
+    let (code, said) = run_readme(&folder, 2);
+    // One county of 90 people can only be met in the limit.
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("3000 iterations: not converged: iterations used up\n"), "{said}");
+    assert!(said.contains(" 15005 (89.97"), "{said}");
+
+    let plan = folder.text("block-groups-2011/plan.toml");
+    let short = plan.replace("max_iterations = 3000", "max_iterations = 1200");
+    folder.write("block-groups-2011/plan.toml", short);
+    let again = folder.flowrake(
+        "harmonize block-groups-2011/plan.toml --out again.npz --cells cells.csv --backend cpu",
+    );
+    again.expect(1);
+    let cells = Table::read(&folder.path("cells.csv")).unwrap();
+    let (constraints, codes) = (cells.texts("constraint").unwrap(), cells.texts("cell").unwrap());
+    let (targets, off) =
+        (cells.numbers("target").unwrap(), cells.numbers("violation_after").unwrap());
+    let county = |row: &usize| constraints[*row].starts_with("county populations");
+    let counties: Vec<usize> = (0..cells.len()).filter(county).collect();
+    assert_eq!(counties.len(), 2 * 3142);
+    for row in counties.into_iter().filter(|&row| codes[row] != "15005") {
+        let relative = (off[row] / targets[row]).abs();
+        assert!(relative < 1e-9, "{}: {relative:e}", codes[row]);
+    }
+    let steps: BTreeSet<&String> = constraints.iter().collect();
+    assert_eq!(steps.len(), 6);
 }

@@ -349,7 +349,8 @@ mod tests {
     fn bad_cells_are_named() {
         refused(
             "GEOID,value\n01001,5\n1003,5\n",
-            "b.csv:3: column GEOID: expected a code of 5 digits (county), as before, found `1003`",
+            "b.csv:3: column GEOID: expected a code of 5 digits (county), as before, found `1003`; \
+             did the shorter codes lose their leading zeros?",
         );
         refused(
             "GEOID,value\n1003,5\n",

@@ -186,6 +186,7 @@ pub fn run(args: &Args) -> Result<()> {
 fn read(args: &Args) -> Result<Tables> {
     let counties = Pep::read(&args.counties)?;
     let flows = StateFlows::read(&args.state_flows)?;
+    flows.require_year(&args.state_flows, args.year)?;
     let states = args.states.as_deref().map(Pep::read).transpose()?;
     let census = args.census.as_deref().map(CenPop::read).transpose()?;
     let crosswalk = match &args.crosswalk {

@@ -98,6 +98,8 @@ pub(super) struct Column {
 /// Where the table is in its sheet.
 pub(super) struct Layout {
     pub year: i32,
+    /// Where it says so, ready for an error: `: sheet 2011: cell A2`.
+    pub year_place: String,
     /// Row of `Current residence in`.
     pub header: u32,
     /// Row of `Estimate` and `MOE`, the last of the header.
@@ -113,7 +115,7 @@ pub(super) type Refused = (u8, Error);
 impl Layout {
     /// Finds the table of a sheet.
     pub fn find(sheet: &Sheet) -> Result<Self, Refused> {
-        let (year, title) = year(sheet)?;
+        let (year, title, year_place) = year(sheet)?;
         let is_name = |row, column| sheet.text(row, column).to_lowercase().starts_with(NAME_HEADER);
         let columns = 0..sheet.columns();
         let names_of = |row| columns.clone().filter(|&c| is_name(row, c)).collect::<Vec<_>>();
@@ -140,7 +142,8 @@ impl Layout {
                 let problem = "expected a row of `Estimate` and `MOE` below, found none".to_owned();
                 refuse(header, names[0], problem)
             })?;
-        let mut layout = Self { year, header, last_header: last, names, columns: Vec::new() };
+        let mut layout =
+            Self { year, year_place, header, last_header: last, names, columns: Vec::new() };
         let mut places = [None; Field::COUNT];
         for estimate in columns.clone().filter(|&c| is(last, c, "Estimate")) {
             let field = layout.field(sheet, estimate).map_err(|e| (3, e))?;
@@ -191,8 +194,8 @@ impl Layout {
 /// Start of the heading of the columns of state names, in lower case.
 pub(super) const NAME_HEADER: &str = "current residence";
 
-/// The year of the table and the row of its title.
-fn year(sheet: &Sheet) -> Result<(i32, u32), Refused> {
+/// The year of the table, the row of its title, and where the year is.
+fn year(sheet: &Sheet) -> Result<(i32, u32, String), Refused> {
     let mut title = None;
     let mut found: Option<(i32, u32, u32)> = None;
     // The title and the header are within a screen, whatever rows are put above them.
@@ -224,7 +227,10 @@ fn year(sheet: &Sheet) -> Result<(i32, u32), Refused> {
         }
     }
     match (title, found) {
-        (Some(title), Some((year, ..))) => Ok((year, title)),
+        (Some(title), Some((year, row, column))) => {
+            let place = format!(": sheet {}: cell {}", sheet.name, cell_name(row, column));
+            Ok((year, title, place))
+        }
         (Some(title), None) => {
             let problem = "expected a year in the title, found none";
             Err((1, sheet.error(title, 0, problem)))

@@ -84,6 +84,8 @@ pub struct StateFlows {
     /// In the order of [`STATES`].
     states: Vec<CurrentState>,
     warnings: Vec<String>,
+    /// Where the year is in the file, ready for an error.
+    year_place: String,
 }
 
 impl StateFlows {
@@ -122,6 +124,7 @@ impl StateFlows {
             puerto_rico: rows.puerto_rico.map(Row::into_state),
             states: rows.states.into_iter().map(Row::into_state).collect(),
             warnings,
+            year_place: layout.year_place.clone(),
         })
     }
 
@@ -142,6 +145,18 @@ impl StateFlows {
     /// The states' codes and their people, by code, without Puerto Rico.
     pub fn states(&self) -> impl Iterator<Item = (&'static str, &CurrentState)> {
         STATES.iter().map(|(code, _)| *code).zip(&self.states)
+    }
+
+    /// Refuses the table of another year; `path` is where it was read from.
+    ///
+    /// # Errors
+    /// Names the sheet and cell of the year.
+    pub fn require_year(&self, path: &Path, year: i32) -> Result<()> {
+        if self.year == year {
+            return Ok(());
+        }
+        let problem = format!("expected the table of {year}, found that of {}", self.year);
+        Err(Error::data(path, &*self.year_place, problem))
     }
 
     /// What was off by rounding or not given, a sentence each.
