@@ -85,17 +85,28 @@ pub fn mismatches(
                 international,
             );
         }
-        // The flows of the nation are all of those between its states.
-        let [departures, arrivals] = [0, 1].map(|end| {
-            let ends = |pair: &(String, String)| [pair.0.clone(), pair.1.clone()][end].clone();
+        // Sums of flows say something where the table has all of them; the nation's are those
+        // between its states.
+        let flows_of = |end: usize| -> Vec<Estimate> {
             let cells = targets.state_flows.iter();
-            sum(cells.filter(|(pair, _)| area == NATION || ends(pair) == area).map(|cell| *cell.1))
-        });
+            cells
+                .filter(|((i, j), _)| area == NATION || [i, j][end] == area)
+                .map(|(_, flow)| *flow)
+                .collect()
+        };
+        let all = if area == NATION { STATES.len() * STATES.len() } else { STATES.len() };
+        let [departures, arrivals] = [flows_of(0), flows_of(1)];
         let (before, lived) = ("population of the year before", "flows between states");
-        row(before, lived, departures, PEP, components.before);
-        let here = "population that lived in the country a year before";
-        row(here, lived, arrivals, PEP, components.arrivals());
-        if let (Some(domestic), true) = (components.domestic, area != NATION) {
+        if departures.len() == all {
+            row(before, lived, sum(&departures), PEP, components.before);
+        }
+        if arrivals.len() == all {
+            let here = "population that lived in the country a year before";
+            row(here, lived, sum(&arrivals), PEP, components.arrivals());
+        }
+        if let (Some(domestic), true) = (components.domestic, area != NATION)
+            && departures.len() + arrivals.len() == 2 * all
+        {
             let net = net_migration(area, targets);
             row("net domestic migration", lived, net, PEP, domestic);
         }
@@ -126,16 +137,17 @@ pub fn mismatches(
 fn net_migration(area: &str, targets: &YearTargets) -> Estimate {
     let crossing = targets.state_flows.iter().filter(|((i, j), _)| i != j);
     let touching = crossing.filter(|((i, j), _)| i == area || j == area);
-    let signed = touching.map(|((_, j), flow)| {
-        let sign = if j == area { 1.0 } else { -1.0 };
-        Estimate { value: sign * flow.value, moe: flow.moe }
-    });
-    sum(signed)
+    let signed: Vec<Estimate> = touching
+        .map(|((_, j), flow)| {
+            let sign = if j == area { 1.0 } else { -1.0 };
+            Estimate { value: sign * flow.value, moe: flow.moe }
+        })
+        .collect();
+    sum(&signed)
 }
 
 /// A sum with its margin of error, `None` where one of them is not known.
-fn sum(estimates: impl Iterator<Item = Estimate>) -> Estimate {
-    let estimates: Vec<Estimate> = estimates.collect();
+fn sum(estimates: &[Estimate]) -> Estimate {
     let moes = estimates.iter().map(|e| e.moe).collect::<Option<Vec<f64>>>();
     Estimate {
         value: estimates.iter().map(|e| e.value).sum(),
@@ -200,4 +212,36 @@ pub fn write(rows: &[Mismatch], file: impl Write) -> std::io::Result<()> {
         ])?;
     }
     out.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn differences() {
+        let row = |value, other_value| Mismatch {
+            area: NATION.into(),
+            quantity: "births",
+            source: "a",
+            value,
+            other_source: "b",
+            other_value,
+            moe: None,
+        };
+        assert_eq!((row(3.0, 4.0).difference(), row(3.0, 4.0).relative()), (-1.0, -0.25));
+        assert_eq!((row(0.0, 0.0).relative(), row(1.0, 0.0).relative()), (0.0, f64::INFINITY));
+        let mut csv = Vec::new();
+        write(&[row(3.0, 4.0)], &mut csv).unwrap();
+        let line = "US,births,a,3,b,4,-1,-0.25,";
+        assert_eq!(String::from_utf8(csv).unwrap().lines().nth(1), Some(line));
+    }
+
+    #[test]
+    fn sums_have_a_margin_where_all_have_one() {
+        let estimate = |value, moe| Estimate { value, moe };
+        let all = [estimate(1.0, Some(3.0)), estimate(2.0, Some(4.0))];
+        assert_eq!(sum(&all), estimate(3.0, Some(5.0)));
+        assert_eq!(sum(&[all[0], estimate(5.0, None)]), estimate(6.0, None));
+    }
 }
