@@ -186,7 +186,6 @@ pub fn run(args: &Args) -> Result<()> {
 fn read(args: &Args) -> Result<Tables> {
     let counties = Pep::read(&args.counties)?;
     let flows = StateFlows::read(&args.state_flows)?;
-    flows.require_year(&args.state_flows, args.year)?;
     let states = args.states.as_deref().map(Pep::read).transpose()?;
     let census = args.census.as_deref().map(CenPop::read).transpose()?;
     let crosswalk = match &args.crosswalk {
@@ -195,6 +194,7 @@ fn read(args: &Args) -> Result<Tables> {
     };
     // Before the units, which may be this file's: it says best what the file lacks.
     let change = Change::new(args.year, &counties, &crosswalk)?;
+    flows.require_year(&args.state_flows, args.year)?;
     let geography = match (&args.units, &census) {
         (Some(path), _) => Geography::read(path)?,
         (None, Some(census)) => census_units(census)?,
