@@ -88,7 +88,7 @@ fn targets_of_counties_and_states() {
         assert_eq!(lived_here as f64, after[county].0, "{county}");
         *in_states.entry(&county[..2]).or_default() += after[county].0;
     }
-    // Alabama: same house 4,041,487 ... by the formulas of the published method, state by state.
+    // The diagonal by the formulas of the published method, state by state.
     let flows = targets(&folder, "t/state_flows.csv");
     assert_eq!(flows.len(), 51 * 51);
     for (code, state) in acs.states() {

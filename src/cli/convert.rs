@@ -1,7 +1,6 @@
 //! `flowrake convert`: matrices from one file format to another.
 
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 use flowrake::geography::Geography;
@@ -51,15 +50,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let mut outputs = Outputs::default();
     with_matrix!(&matrix, m => file::add(&mut outputs, &args.output, m, &units, &[]))?;
     if table.is_none() && !format.has_codes() && !units.is_numbered() {
-        outputs.add(&units_path(&args.output), |file| super::write_units(file, &units))?;
+        outputs.add(&super::units_path(&args.output), |file| super::write_units(file, &units))?;
     }
     outputs.commit()?;
     Ok(())
-}
-
-/// `flows.npz.units.csv` beside `flows.npz`.
-fn units_path(output: &Path) -> PathBuf {
-    let mut name = OsString::from(output);
-    name.push(".units.csv");
-    name.into()
 }

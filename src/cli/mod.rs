@@ -1,5 +1,6 @@
 //! The commands, one file each: the only place that prints.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, ErrorKind, Write as _};
 use std::iter;
@@ -54,6 +55,13 @@ fn refuse_inputs<'p>(
         );
     }
     Ok(())
+}
+
+/// `flows.npz.units.csv` beside `flows.npz`.
+fn units_path(output: &Path) -> PathBuf {
+    let mut name = OsString::from(output);
+    name.push(".units.csv");
+    name.into()
 }
 
 /// Writes a units table: geoid and its columns.

@@ -1,6 +1,5 @@
 //! `flowrake seed`: seeds from published tables.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail, ensure};
@@ -125,7 +124,7 @@ fn run_irs(args: &IrsArgs) -> Result<()> {
     file::add(&mut files, &args.out, &matrix, &units, &metadata)?;
     let mut outputs = vec![Output { path: args.out.clone(), what: "seed matrix" }];
     if own_units && !format.has_codes() {
-        let path = beside(&args.out, ".units.csv");
+        let path = super::units_path(&args.out);
         files.add(&path, |file| super::write_units(file, &units))?;
         outputs.push(Output { path, what: "units" });
     }
@@ -166,12 +165,6 @@ fn read(path: &Path, direction: Direction, year: i32) -> Result<MigrationFile> {
         file.direction.name()
     );
     Ok(file)
-}
-
-fn beside(output: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(output);
-    name.push(suffix);
-    name.into()
 }
 
 fn report(year: i32, units: &Geography, joined: Reconciled) -> Report {

@@ -90,7 +90,6 @@ impl Change {
                 ),
             ));
         }
-        // The components of a county without a year before say nothing, so populations come first.
         let start = Components { domestic: Some(0.0), ..Components::default() };
         let mut change = Self { counties: BTreeMap::new(), states: BTreeMap::new(), nation: start };
         let counties = pep.geoids(&Level::County).map(crate::geography::Geoid::as_str);
