@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::geography::{Geography, Level, Partition};
 use crate::ipf::{Constraint, Entries, Groups, Margin, Plan, Problem, Repeat, ZeroTargets};
-use crate::matrix::{self, AnyFlowMatrix};
+use crate::matrix::{self, AnyFlowMatrix, Room};
 use crate::table::Table;
 use crate::{Error, Result, with_matrix};
 
@@ -105,11 +105,11 @@ pub struct LoadedPlan {
 }
 
 impl LoadedPlan {
-    /// Reads a plan file, its seed and its targets.
+    /// Reads a plan file, its seed (into `room`) and its targets.
     ///
     /// # Errors
     /// Names the file, place, what was expected and what was found.
-    pub fn read(path: &Path) -> Result<Self> {
+    pub fn read(path: &Path, room: &Room) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
         let text = String::from_utf8(bytes)
             .map_err(|_| Error::data(path, "", "expected UTF-8 text, found other bytes"))?;
@@ -140,7 +140,7 @@ impl LoadedPlan {
         let units = file.seed.units.as_deref().map(|units| Geography::read(&input(units)));
         let units = units.transpose()?;
         let matrix_path = input(&file.seed.matrix);
-        let (mut seed, geography) = matrix::file::read(&matrix_path, units.as_ref())?;
+        let (mut seed, geography) = matrix::file::read_into(&matrix_path, units.as_ref(), room)?;
         let raised = with_matrix!(&mut seed, m => m.raise_stayers(file.seed.stayer_floor));
 
         let mut levels = Levels { geography: &geography, known: HashMap::new() };

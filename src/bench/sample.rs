@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::problems::Levels;
 use super::refuse;
 use crate::Result;
-use crate::matrix::{AnyFlowMatrix, Csr, FlowMatrix, ValueType};
+use crate::matrix::{AnyFlowMatrix, Csr, FlowMatrix, Room, ValueType};
 use crate::synth::random::{Purpose, Stream};
 
 /// Seed of all random numbers.
@@ -183,7 +183,7 @@ impl Sample {
         let stayers = size.stayers(super::problems::STAYERS_OF_PLAN);
         let seed = AnyFlowMatrix::F32(FlowMatrix::new(stayers, movers));
         let seed = match storage {
-            Some(storage) => seed.stored_as(storage)?.0,
+            Some(storage) => seed.stored_as(storage, &Room::UNLIMITED)?.0,
             None => seed,
         };
         Ok(Self {

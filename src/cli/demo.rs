@@ -10,7 +10,7 @@ use anyhow::Result;
 use flowrake::Error;
 use flowrake::geography::{Level, Partition};
 use flowrake::ipf::{Cpu, Entries, Groups, Harmonized, Margin, Scaling, Solution, Solver};
-use flowrake::matrix::{AnyFlowMatrix, FlowMatrix, FlowRows, file};
+use flowrake::matrix::{AnyFlowMatrix, FlowMatrix, FlowRows, Room, file};
 use flowrake::output::Outputs;
 use flowrake::plan_file::LoadedPlan;
 use flowrake::report::{
@@ -71,11 +71,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     files.commit()?;
 
     let start = Instant::now();
-    let mut loaded = LoadedPlan::read(&input.join("plan.toml"))?;
+    let mut loaded = LoadedPlan::read(&input.join("plan.toml"), &Room::UNLIMITED)?;
     let (truth, _) = file::read(&input.join("truth.npz"), Some(&loaded.geography))?;
     let read = start.elapsed().as_secs_f64();
     let start = Instant::now();
-    let rounding = store(&mut loaded, args.engine.storage)?;
+    let rounding = store(&mut loaded, args.engine.storage, &Room::UNLIMITED)?;
     let solution = opened.solve(&loaded.seed, &loaded.problem, Solver::Auto)?;
     if let Some(note) = &opened.note {
         eprintln!("flowrake: {note}");

@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use flowrake::Error;
 use flowrake::ipf::{Harmonized, Solution, Solver, cell_changes};
 use flowrake::matrix::file::{self, Format};
-use flowrake::matrix::{AnyFlowMatrix, FlowMatrix, Rounding};
+use flowrake::matrix::{AnyFlowMatrix, FlowMatrix, Room, Rounding};
 use flowrake::output::Outputs;
 use flowrake::plan_file::LoadedPlan;
 use flowrake::report::{
@@ -61,6 +61,10 @@ pub struct Args {
     /// Threads; all cores unless given. The result does not depend on it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
+    /// Memory to get along with, as in 800MB or 2GB; larger matrices are kept in a scratch file beside
+    /// the output and read from there. The result does not depend on it
+    #[arg(long, value_name = "SIZE", value_parser = super::size_bytes)]
+    memory: Option<u64>,
     /// Write violations and updates of every iteration and step as CSV
     #[arg(long, value_name = "FILE.csv")]
     history: Option<PathBuf>,
@@ -97,6 +101,16 @@ impl From<SolverArg> for Solver {
     }
 }
 
+impl Args {
+    /// Half of the memory for the entries of the seed, half for all else.
+    fn room(&self) -> Room {
+        match self.memory {
+            None => Room::UNLIMITED,
+            Some(size) => Room::limited(size / 2, super::folder(&self.out).to_owned()),
+        }
+    }
+}
+
 /// Runs the command.
 pub fn run(args: &Args) -> Result<ExitCode> {
     if let Some(threads) = args.threads {
@@ -104,17 +118,18 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     args.engine.check()?;
     check_outputs(args)?;
+    let room = args.room();
     let progress = progress(args.quiet || args.json);
 
     progress.set_message(format!("reading {}", args.plan.display()));
     let start = Instant::now();
-    let mut loaded = LoadedPlan::read(&args.plan)?;
+    let mut loaded = LoadedPlan::read(&args.plan, &room)?;
     super::refuse_inputs(outputs(args).iter().map(PathBuf::as_path), &loaded.inputs)?;
     let read = start.elapsed().as_secs_f64();
 
     progress.set_message("solving");
     let start = Instant::now();
-    let rounding = store(&mut loaded, args.engine.storage)?;
+    let rounding = store(&mut loaded, args.engine.storage, &room)?;
     let mut opened = args.engine.open(with_matrix!(&loaded.seed, seed => seed.nnz()))?;
     let solution =
         opened.solve(&loaded.seed, &loaded.problem, args.solver.into()).map_err(|e| match e {
@@ -150,11 +165,15 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 }
 
 /// Keeps the seed in another number type, if one was asked for.
-pub(super) fn store(loaded: &mut LoadedPlan, storage: Option<Storage>) -> Result<Option<Rounding>> {
+pub(super) fn store(
+    loaded: &mut LoadedPlan,
+    storage: Option<Storage>,
+    room: &Room,
+) -> Result<Option<Rounding>> {
     let Some(storage) = storage else { return Ok(None) };
     let empty = AnyFlowMatrix::F64(FlowMatrix::from_triplets(0, &[]));
     let seed = std::mem::replace(&mut loaded.seed, empty);
-    let (seed, rounding) = seed.stored_as(storage.into())?;
+    let (seed, rounding) = seed.stored_as(storage.into(), room)?;
     loaded.seed = seed;
     Ok(Some(rounding))
 }

@@ -30,13 +30,9 @@ fn print(text: &str) -> Result<()> {
 
 /// The same path for all names of a file, which may not exist yet.
 fn identity(path: &Path) -> PathBuf {
-    path.canonicalize().unwrap_or_else(|_| {
-        let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
-        let folder = folder.unwrap_or(Path::new(".")).canonicalize();
-        match (folder, path.file_name()) {
-            (Ok(folder), Some(name)) => folder.join(name),
-            _ => path.to_owned(),
-        }
+    path.canonicalize().unwrap_or_else(|_| match (folder(path).canonicalize(), path.file_name()) {
+        (Ok(folder), Some(name)) => folder.join(name),
+        _ => path.to_owned(),
     })
 }
 
@@ -57,6 +53,28 @@ fn refuse_inputs<'p>(
     Ok(())
 }
 
+/// The folder of a file.
+fn folder(file: &Path) -> &Path {
+    file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// `800MB`, `2GiB`, `1.5G` or a number of bytes. K, M, G and T are powers of 1000, Ki to Ti of 1024.
+fn size_bytes(text: &str) -> std::result::Result<u64, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit = unit.trim().to_ascii_lowercase();
+    let unit = unit.strip_suffix('b').unwrap_or(&unit);
+    let (power, base) = match (unit.strip_suffix('i'), unit) {
+        (Some(letter), _) if !letter.is_empty() => (letter, 1024.0_f64),
+        (_, letter) => (letter, 1000.0),
+    };
+    let factor = ["", "k", "m", "g", "t"].iter().zip(0..).find(|(letter, _)| **letter == power);
+    let size = number.parse::<f64>().ok().zip(factor).map(|(n, (_, power))| n * base.powi(power));
+    size.filter(|size| *size >= 1.0 && *size < 2.0_f64.powi(63))
+        .map(|size| size as u64)
+        .ok_or_else(|| format!("expected a size such as 800MB or 2GB, found `{text}`"))
+}
+
 /// `flows.npz.units.csv` beside `flows.npz`.
 fn units_path(output: &Path) -> PathBuf {
     let mut name = OsString::from(output);
@@ -75,4 +93,28 @@ fn write_units(file: &mut File, units: &Geography) -> io::Result<()> {
         out.write_record(iter::once(geoid.as_str()).chain(texts))?;
     }
     out.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::size_bytes;
+
+    #[test]
+    fn sizes_have_units() {
+        for (text, size) in [
+            ("1", 1),
+            ("1GB", 1_000_000_000),
+            ("1.5g", 1_500_000_000),
+            ("800 MB", 800_000_000),
+            ("2GiB", 2 << 30),
+            ("64KiB", 64 << 10),
+            ("3Ti", 3 << 40),
+        ] {
+            assert_eq!(size_bytes(text), Ok(size), "{text}");
+        }
+        for text in ["", "GB", "0", "-1GB", "1XB", "1e3", "1.2.3", "iB", "9999999TB"] {
+            let problem = format!("expected a size such as 800MB or 2GB, found `{text}`");
+            assert_eq!(size_bytes(text), Err(problem));
+        }
+    }
 }

@@ -135,9 +135,18 @@ impl Partition {
         for part in parts {
             assert_eq!(part.units(), units, "partitions of different unit sets");
             let mut number = HashMap::new();
+            // Neighbors mostly share their cells, and need no search then.
+            let mut last = None;
             for (cell, &other) in cell_of.iter_mut().zip(&part.cell_of) {
-                let next = number.len() as u32;
-                *cell = *number.entry((*cell, other)).or_insert(next);
+                let pair = (*cell, other);
+                *cell = match last {
+                    Some((known, number)) if known == pair => number,
+                    _ => {
+                        let next = number.len() as u32;
+                        *number.entry(pair).or_insert(next)
+                    }
+                };
+                last = Some((pair, *cell));
             }
         }
         let cells = cell_of.iter().max().map_or(0, |&c| c as usize + 1);

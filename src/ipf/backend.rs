@@ -52,6 +52,23 @@ pub(crate) trait Backend<V: Value> {
         Ok(None)
     }
 
+    /// A step and the collapse after it in a single pass, where this backend can: a step of origins
+    /// that are cells of their own.
+    fn step_then_collapse(
+        &self,
+        _first: &Margin,
+        _refinement: &Partition,
+        _scaling: &mut Scaling,
+        _factor: &(dyn Fn(usize, f64) -> f64 + Sync),
+    ) -> Result<Option<(SteppedCells, FlowMatrix<f64>)>> {
+        Ok(None)
+    }
+
+    /// Movers arriving in each cell, in persons.
+    fn destination_cells(&self, q: &Partition, scaling: &Scaling) -> Result<Vec<f64>> {
+        Ok(by_cell(&self.destination_sums(scaling)?, q))
+    }
+
     /// Persons in every cell of `margin`.
     fn cell_sums(&self, margin: &Margin, scaling: &Scaling) -> Result<Vec<f64>> {
         let matrix = self.cpu().matrix();
@@ -59,7 +76,7 @@ pub(crate) trait Backend<V: Value> {
         let mut sums = match &margin.groups {
             _ if !margin.entries.movers() => vec![0.0; margin.cells()],
             Groups::Origin(p) => by_cell(&self.origin_sums(scaling)?, p),
-            Groups::Destination(q) => by_cell(&self.destination_sums(scaling)?, q),
+            Groups::Destination(q) => self.destination_cells(q, scaling)?,
             Groups::Block(p, q) => self.class_sums(p, q, scaling)?,
         };
         add_stayers(matrix, margin, scaling, &mut sums);
@@ -77,11 +94,7 @@ pub(crate) trait Backend<V: Value> {
 
     /// The matrix aggregated to the cells of `refinement`, every entry scaled.
     fn collapse(&self, refinement: &Partition, scaling: &Scaling) -> Result<FlowMatrix<f64>> {
-        let mut stayers = vec![0.0; refinement.cells()];
-        let own = self.cpu().matrix().stayers().iter().zip(&scaling.stayers);
-        for ((seed, f), &cell) in own.zip(refinement.cell_of()) {
-            stayers[cell as usize] += seed * f;
-        }
+        let stayers = self.cpu().stayers_of_classes(refinement, scaling);
         let movers = self.class_table(refinement, refinement, Entries::Movers, scaling)?;
         Ok(FlowMatrix::new(stayers, movers))
     }
@@ -95,12 +108,18 @@ pub(crate) trait Backend<V: Value> {
     }
 }
 
-/// A step and the sums of the next margin, found in one pass.
-pub struct FusedStep {
+/// What a step met and did.
+pub struct SteppedCells {
     /// Persons per cell before the step.
     pub sums: Vec<f64>,
     /// Factor of each cell.
     pub factors: Vec<f64>,
+}
+
+/// A step and the sums of the next margin, found in one pass.
+pub struct FusedStep {
+    /// The step.
+    pub stepped: SteppedCells,
     /// Persons per cell of the next margin, after the step.
     pub next_sums: Vec<f64>,
 }

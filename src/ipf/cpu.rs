@@ -1,22 +1,30 @@
 //! The passes over entries on the CPU: fixed ranges of rows in parallel, combined in fixed order.
 
 use std::ops::Range;
+use std::sync::Mutex;
 
 use rayon::prelude::*;
 
-use super::backend::{Backend, FusedStep, add_stayers, by_cell};
+use super::backend::{Backend, FusedStep, SteppedCells, add_stayers, by_cell};
 use super::margin::{Entries, Groups, Margin};
 use super::{SUM_ROUNDING, Scaling};
 use crate::Result;
 use crate::geography::Partition;
-use crate::kernels::{self, Weights};
+use crate::kernels::{self, Destination, Lanes, Weights, add_lanes_of_class};
 use crate::matrix::{Csr, FlowMatrix, Value, row_ranges, split_per_row};
 
 /// Entries per range of rows: about 1 MiB, enough to hide the cost of handing it to a thread.
 const RANGE_ENTRIES: usize = 1 << 17;
 
-/// Ranges that each keep a vector of all destinations, at most: 56 MB of them at national size.
-const MAX_WIDE_RANGES: usize = 32;
+/// Ranges that each keep a vector of all destinations, at most. Each costs the time of some 50
+/// thousand entries at national size, and 3.5 MB.
+const MAX_WIDE_RANGES: usize = 16;
+
+/// Entries per range that keeps the sums of a few classes.
+const CLASS_RANGE_ENTRIES: u64 = 1 << 20;
+
+/// So many destinations to a class make it few classes: their sums stay in the cache.
+const FEW_CLASSES: usize = 16;
 
 /// A sparse table split for parallel passes.
 ///
@@ -26,6 +34,8 @@ pub(crate) struct Passes<'a, V> {
     table: &'a Csr<V>,
     ranges: Vec<Range<usize>>,
     wide_ranges: Vec<Range<usize>>,
+    /// Vectors for wide ranges, kept since the system takes its time to hand out memory.
+    kept: Mutex<Vec<Vec<Destination>>>,
 }
 
 impl<'a, V: Value> Passes<'a, V> {
@@ -38,6 +48,7 @@ impl<'a, V: Value> Passes<'a, V> {
             table,
             ranges: row_ranges(table.row_ptr(), RANGE_ENTRIES as u64),
             wide_ranges: row_ranges(table.row_ptr(), wide as u64),
+            kept: Mutex::default(),
         }
     }
 
@@ -81,17 +92,22 @@ impl<'a, V: Value> Passes<'a, V> {
         let parts = split_per_row(&self.wide_ranges, &mut sums)
             .into_iter()
             .zip(split_per_row(&self.wide_ranges, &mut factors));
-        let partial: Vec<Vec<f64>> = self
+        let kept = || self.kept.lock().expect("nothing panics with it");
+        let partial: Vec<Vec<Destination>> = self
             .wide_ranges
             .par_iter()
             .zip(parts.collect::<Vec<_>>())
             .map(|(rows, step)| {
-                let mut out = vec![0.0; self.table.columns()];
+                let mut out = kept().pop().unwrap_or_default();
+                out.clear();
+                let of = |&factor| Destination { factor, sum: 0.0 };
+                out.extend(scaling.destination.iter().map(of));
                 kernels::origin_step(self.table, scaling, rows.clone(), &factor, step, &mut out);
                 out
             })
             .collect();
-        let totals = self.add_up(&partial);
+        let totals = self.add_up(&partial, |own| own.sum);
+        kept().extend(partial);
         (sums, factors, totals)
     }
 
@@ -106,16 +122,33 @@ impl<'a, V: Value> Passes<'a, V> {
                 out
             })
             .collect();
-        self.add_up(&partial)
+        self.add_up(&partial, |sum| *sum)
     }
 
     /// Adds up the vectors of the wide ranges, in their order.
-    fn add_up(&self, partial: &[Vec<f64>]) -> Vec<f64> {
+    fn add_up<T: Sync>(&self, partial: &[Vec<T>], sum_of: impl Fn(&T) -> f64 + Sync) -> Vec<f64> {
         (0..self.table.columns())
             .into_par_iter()
             .with_min_len(4096)
-            .map(|j| partial.iter().map(|sums| sums[j]).sum())
+            .map(|j| partial.iter().map(|sums| sum_of(&sums[j])).sum())
             .collect()
+    }
+
+    /// Scaled sums over the columns of each class.
+    fn sums_by_class(&self, classes: &Partition, scaling: &Scaling) -> Vec<f64> {
+        let weights = Weights::of(scaling, classes);
+        let ranges = row_ranges(self.table.row_ptr(), CLASS_RANGE_ENTRIES);
+        let partial: Vec<Vec<Lanes>> = ranges
+            .into_par_iter()
+            .map(|rows| {
+                let (o, class_of) = (&scaling.origin, classes.cell_of());
+                let mut out = vec![Lanes::default(); classes.cells()];
+                kernels::class_sums(self.table, o, &weights, rows, class_of, &mut out);
+                out
+            })
+            .collect();
+        let of = |class: usize| partial.iter().map(|out| add_lanes_of_class(&out[class])).sum();
+        (0..classes.cells()).map(of).collect()
     }
 }
 
@@ -158,20 +191,27 @@ impl<'a, V: Value> Cpu<'a, V> {
     /// Whether [`step_then_sums`](Self::step_then_sums) can do a step on `first` and the sums of
     /// `next` in one pass: a step of origins that are cells of their own, then destinations.
     pub fn can_fuse(first: &Margin, next: &Margin) -> bool {
-        let own_cells = match &first.groups {
-            Groups::Origin(p) => p.cells() == p.units(),
-            _ => false,
-        };
-        own_cells
+        first.own_origins().is_some()
             && matches!(next.groups, Groups::Destination(_))
-            && first.entries.movers()
             && next.entries.movers()
+    }
+
+    /// Stayers of each cell.
+    pub(super) fn stayers_of_classes(&self, refinement: &Partition, scaling: &Scaling) -> Vec<f64> {
+        let scaled = self.matrix.stayers().iter().zip(&scaling.stayers).map(|(seed, f)| seed * f);
+        by_cell(&scaled.collect::<Vec<f64>>(), refinement)
+    }
+
+    /// Stayers of unit i that a margin counts.
+    fn stayers_counted(&self, margin: &Margin, scaling: &Scaling, i: usize) -> f64 {
+        if margin.entries.stayers() { self.matrix.stayers()[i] * scaling.stayers[i] } else { 0.0 }
     }
 
     /// Takes a step on `first`: sums its cells, multiplies in `factor(cell, sum)`; and sums the
     /// cells of `next` afterward.
     ///
-    /// The same bits as [`cell_sums`](Self::cell_sums) of one after the other.
+    /// The same bits as [`cell_sums`](Self::cell_sums) of one after the other, where the destinations
+    /// are summed unit by unit.
     ///
     /// # Panics
     /// Unless [`can_fuse`](Self::can_fuse) allows it.
@@ -182,16 +222,10 @@ impl<'a, V: Value> Cpu<'a, V> {
         scaling: &mut Scaling,
         factor: impl Fn(usize, f64) -> f64 + Sync,
     ) -> FusedStep {
-        let (Groups::Origin(p), Groups::Destination(q)) = (&first.groups, &next.groups) else {
+        let (Some(p), Groups::Destination(q)) = (first.own_origins(), &next.groups) else {
             panic!("{first} and {next} cannot share a pass");
         };
-        let stayers = |i: usize| {
-            if first.entries.stayers() {
-                self.matrix.stayers()[i] * scaling.stayers[i]
-            } else {
-                0.0
-            }
-        };
+        let stayers = |i: usize| self.stayers_counted(first, scaling, i);
         let cell = |i: usize| p.cell_of()[i] as usize;
         let (by_unit, unit_factors, arrivals) =
             self.passes.origin_step(scaling, |i, movers| factor(cell(i), movers + stayers(i)));
@@ -201,13 +235,55 @@ impl<'a, V: Value> Cpu<'a, V> {
             sums[cell(i)] = sum + stayers(i);
             factors[cell(i)] = *f;
         }
-        scaling.apply(first, &factors);
+        let stepped = SteppedCells { sums, factors };
+        scaling.apply(first, &stepped.factors);
         let arrivals: Vec<f64> =
             arrivals.iter().zip(&scaling.destination).map(|(sum, d)| sum * d).collect();
         let mut next_sums = by_cell(&arrivals, q);
         add_stayers(self.matrix, next, scaling, &mut next_sums);
-        FusedStep { sums, factors, next_sums }
+        FusedStep { stepped, next_sums }
     }
+}
+
+/// A sparse table of classes, row by row, so that the dense one never exists: `add` adds what the
+/// origins `rows` of a cell of p send to each cell of q.
+fn table_of_classes(
+    p: &Partition,
+    q: &Partition,
+    add: impl Fn(&[u32], &mut [Lanes]) + Sync,
+) -> Csr<f64> {
+    let (ptr, members) = p.members();
+    let rows: Vec<(Vec<u32>, Vec<f64>)> = ptr
+        .par_windows(2)
+        .map_init(
+            || vec![Lanes::default(); q.cells()],
+            |lanes, range| {
+                add(&members[range[0] as usize..range[1] as usize], lanes);
+                take_sums(lanes)
+            },
+        )
+        .collect();
+    Csr::from_rows(q.cells(), rows)
+}
+
+/// Takes the sums that are not 0, and leaves zeros for the next row of classes.
+fn take_sums(lanes: &mut [Lanes]) -> (Vec<u32>, Vec<f64>) {
+    const TOGETHER: usize = 16;
+    let (mut columns, mut sums) = (Vec::new(), Vec::new());
+    for (first, some) in (0_u32..).step_by(TOGETHER).zip(lanes.chunks_mut(TOGETHER)) {
+        // Most classes receive nobody from this one.
+        if some.as_flattened().iter().fold(0, |bits, sum| bits | sum.to_bits()) == 0 {
+            continue;
+        }
+        for (q, lanes) in (first..).zip(some) {
+            let sum = add_lanes_of_class(&std::mem::take(lanes));
+            if sum > 0.0 {
+                columns.push(q);
+                sums.push(sum);
+            }
+        }
+    }
+    (columns, sums)
 }
 
 impl<V: Value> Backend<V> for Cpu<'_, V> {
@@ -223,18 +299,33 @@ impl<V: Value> Backend<V> for Cpu<'_, V> {
         Ok(self.passes.destination_sums(scaling))
     }
 
+    fn destination_cells(&self, q: &Partition, scaling: &Scaling) -> Result<Vec<f64>> {
+        Ok(if q.cells() * FEW_CLASSES <= q.units() {
+            self.passes.sums_by_class(q, scaling)
+        } else {
+            by_cell(&self.passes.destination_sums(scaling), q)
+        })
+    }
+
     fn class_sums(&self, p: &Partition, q: &Partition, scaling: &Scaling) -> Result<Vec<f64>> {
         let mut sums = vec![0.0; p.cells() * q.cells()];
-        let ((ptr, members), weights) = (p.members(), Weights::of(scaling));
-        sums.par_chunks_mut(q.cells().max(1)).zip(ptr.par_windows(2)).for_each(|(out, range)| {
-            let rows = &members[range[0] as usize..range[1] as usize];
-            let movers = self.matrix.movers();
-            kernels::class_sums(movers, &scaling.origin, weights, rows, q.cell_of(), out);
-        });
+        let ((ptr, members), weights) = (p.members(), Weights::of(scaling, q));
+        let (movers, o) = (self.matrix.movers(), &scaling.origin);
+        let rows = sums.par_chunks_mut(q.cells().max(1)).zip(ptr.par_windows(2));
+        rows.for_each_init(
+            || vec![Lanes::default(); q.cells()],
+            |lanes, (out, range)| {
+                let rows = &members[range[0] as usize..range[1] as usize];
+                let rows = rows.iter().map(|&i| i as usize);
+                kernels::class_sums(movers, o, &weights, rows, q.cell_of(), lanes);
+                for (sum, lanes) in out.iter_mut().zip(lanes) {
+                    *sum = add_lanes_of_class(&std::mem::take(lanes));
+                }
+            },
+        );
         Ok(sums)
     }
 
-    /// Row by row, so that the dense table never exists.
     fn class_table(
         &self,
         p: &Partition,
@@ -242,27 +333,57 @@ impl<V: Value> Backend<V> for Cpu<'_, V> {
         entries: Entries,
         scaling: &Scaling,
     ) -> Result<Csr<f64>> {
-        let ((ptr, members), weights) = (p.members(), Weights::of(scaling));
-        let rows: Vec<(Vec<u32>, Vec<f64>)> = ptr
-            .par_windows(2)
-            .map(|range| {
-                let rows = &members[range[0] as usize..range[1] as usize];
-                let mut sums = vec![0.0; q.cells()];
-                if entries.movers() {
-                    let (movers, o) = (self.matrix.movers(), &scaling.origin);
-                    kernels::class_sums(movers, o, weights, rows, q.cell_of(), &mut sums);
+        let weights = Weights::of(scaling, q);
+        let (movers, o, class_of) = (self.matrix.movers(), &scaling.origin, q.cell_of());
+        Ok(table_of_classes(p, q, |rows, sums| {
+            if entries.movers() {
+                let rows = rows.iter().map(|&i| i as usize);
+                kernels::class_sums(movers, o, &weights, rows, class_of, sums);
+            }
+            if entries.stayers() {
+                for &i in rows {
+                    let i = i as usize;
+                    sums[class_of[i] as usize][0] += self.matrix.stayers()[i] * scaling.stayers[i];
                 }
-                if entries.stayers() {
-                    for &i in rows {
-                        let i = i as usize;
-                        sums[q.cell_of()[i] as usize] +=
-                            self.matrix.stayers()[i] * scaling.stayers[i];
-                    }
-                }
-                sums.iter().enumerate().filter(|s| *s.1 > 0.0).map(|(k, &s)| (k as u32, s)).unzip()
-            })
-            .collect();
-        Ok(Csr::from_rows(q.cells(), rows))
+            }
+        }))
+    }
+
+    fn step_then_collapse(
+        &self,
+        first: &Margin,
+        refinement: &Partition,
+        scaling: &mut Scaling,
+        factor: &(dyn Fn(usize, f64) -> f64 + Sync),
+    ) -> Result<Option<(SteppedCells, FlowMatrix<f64>)>> {
+        let Some(p) = first.own_origins() else { return Ok(None) };
+        let stayers = |i: usize| self.stayers_counted(first, scaling, i);
+        let cell = |i: usize| p.cell_of()[i] as usize;
+        let weights = Weights::of(scaling, refinement);
+        let steps = Mutex::new(vec![(0.0, 1.0); p.cells()]);
+        let movers = table_of_classes(refinement, refinement, |rows, out| {
+            let mut own = vec![(0.0, 1.0); rows.len()];
+            kernels::origin_step_to_classes(
+                self.matrix.movers(),
+                scaling,
+                &weights,
+                rows,
+                |i, movers| factor(cell(i), movers + stayers(i)),
+                refinement.cell_of(),
+                &mut own,
+                out,
+            );
+            let mut steps = steps.lock().expect("nothing panics with it");
+            for (&i, (movers, factor)) in rows.iter().zip(own) {
+                steps[cell(i as usize)] = (movers + stayers(i as usize), factor);
+            }
+        });
+        let (sums, factors) =
+            steps.into_inner().expect("nothing panics with it").into_iter().unzip();
+        let stepped = SteppedCells { sums, factors };
+        scaling.apply(first, &stepped.factors);
+        let stayers = self.stayers_of_classes(refinement, scaling);
+        Ok(Some((stepped, FlowMatrix::new(stayers, movers))))
     }
 
     fn movers_l1_change(&self, before: &Scaling, after: &Scaling) -> Result<f64> {

@@ -1,14 +1,15 @@
 //! A repeat group on a given matrix: its targets made to agree, and one step.
 
-use super::backend::{Backend, FusedStep};
+use super::backend::{Backend, FusedStep, SteppedCells};
 use super::margin::{Entries, Groups};
 use super::plan::Goal;
 use super::problem::Stage;
 use super::solution::HistoryRow;
 use super::{Constraint, Problem, Scaling};
 use crate::Result;
+use crate::geography::Partition;
 use crate::kernels::factors::{CellGoal, Measures};
-use crate::matrix::Value;
+use crate::matrix::{FlowMatrix, Value};
 
 /// Relative rounding of sums of millions of terms.
 pub(crate) const SUM_ROUNDING: f64 = 256.0 * f64::EPSILON;
@@ -245,17 +246,31 @@ impl Group {
             None => backend.step_then_sums(margin, next_margin, scaling, &factor)?,
             Some(_) => None,
         };
-        let (sums, factors) = if let Some(FusedStep { sums, factors, next_sums }) = fused {
+        let stepped = if let Some(FusedStep { stepped, next_sums }) = fused {
             *ready = Some((next, next_sums));
-            (sums, factors)
+            stepped
         } else {
             let sums = known.map_or_else(|| backend.cell_sums(margin, scaling), Ok)?;
             let factors: Vec<f64> =
                 (0..).zip(&sums).map(|(cell, &sum)| factor(cell, sum)).collect();
             scaling.apply(margin, &factors);
-            (sums, factors)
+            SteppedCells { sums, factors }
         };
-        Ok(self.record(k, iteration, &sums, &factors))
+        Ok(self.record(k, iteration, &stepped.sums, &stepped.factors))
+    }
+
+    /// The only step of a `once` stage and the collapse after it, where the matrix can be read once
+    /// for both.
+    pub fn step_then_collapse<W: Value>(
+        &self,
+        backend: &dyn Backend<W>,
+        refinement: &Partition,
+        scaling: &mut Scaling,
+    ) -> Result<Option<(Step, FlowMatrix<f64>)>> {
+        let factor = |cell: usize, sum: f64| self.goals[0][cell].factor(sum);
+        let margin = self.constraints[0].margin();
+        let done = backend.step_then_collapse(margin, refinement, scaling, &factor)?;
+        Ok(done.map(|(stepped, small)| (self.record(0, 1, &stepped.sums, &stepped.factors), small)))
     }
 
     /// A step that met `sums` and multiplied by `factors`.

@@ -96,6 +96,15 @@ impl Margin {
         .flatten()
     }
 
+    /// The partition of a margin whose cells are single origins with their movers: a step on it needs
+    /// no other row.
+    pub(super) fn own_origins(&self) -> Option<&Arc<Partition>> {
+        match &self.groups {
+            Groups::Origin(p) if p.cells() == p.units() && self.entries.movers() => Some(p),
+            _ => None,
+        }
+    }
+
     /// The same cells over the units of a matrix aggregated to `finer`, which must refine every
     /// partition of this margin.
     #[must_use]

@@ -8,7 +8,7 @@ use super::backend::{add_stayers, by_cell};
 use super::margin::{Groups, Margin};
 use super::{Cpu, Scaling};
 use crate::geography::Partition;
-use crate::kernels;
+use crate::kernels::{self, Lanes, Weights, add_lanes_of_class};
 use crate::matrix::Value;
 
 /// Entries of a task at least, so that its weights, one per destination, are worth their making.
@@ -70,6 +70,7 @@ impl<V: Value> Cpu<'_, V> {
         }
         // Origins of a class share their weights.
         rows.extend(scaling.blocks.iter().map(|block| &block.origin));
+        columns.extend(scaling.blocks.iter().map(|block| &block.destination));
         let [p, q] = [rows, columns].map(|parts| refinement(n, parts));
         let room = self.matrix().nnz() / 2;
         if p.cells().saturating_mul(n) > room || p.cells().saturating_mul(q.cells()) > room {
@@ -91,15 +92,27 @@ impl<V: Value> Cpu<'_, V> {
                 rows = rest;
             }
         }
-        let done: Vec<(Vec<f64>, Vec<f64>)> = tasks
+        // Where a step has never told apart the destinations of a class, neither do the weights.
+        let of_classes = kernels::of_classes(&scaling.destination, &q);
+        let members = q.members();
+        let first_of_class = |class: usize| members.1[members.0[class] as usize] as usize;
+        let done: Vec<(Vec<f64>, Vec<Lanes>)> = tasks
             .par_iter()
             .map(|(_, rows)| {
                 let blocks: Vec<_> =
                     scaling.blocks.iter().map(|block| block.row(rows[0] as usize)).collect();
-                let weight = |(j, d): (usize, &f64)| blocks.iter().fold(*d, |w, b| w * b.factor(j));
-                let weights: Vec<f64> =
-                    scaling.destination.iter().enumerate().map(weight).collect();
-                let (mut origins, mut classes) = (vec![0.0; rows.len()], vec![0.0; q.cells()]);
+                let weight = |d: f64, j: usize| blocks.iter().fold(d, |w, b| w * b.factor(j));
+                let of_units: Vec<f64>;
+                let weights = if let Some(d) = &of_classes {
+                    let weight = |(class, &d)| weight(d, first_of_class(class));
+                    Weights::Classes(d.iter().enumerate().map(weight).collect())
+                } else {
+                    let d = scaling.destination.iter().enumerate();
+                    of_units = d.map(|(j, &d)| weight(d, j)).collect();
+                    Weights::Destinations(&of_units)
+                };
+                let mut origins = vec![0.0; rows.len()];
+                let mut classes = vec![Lanes::default(); q.cells()];
                 kernels::origin_and_class_sums(
                     movers,
                     &scaling.origin,
@@ -118,7 +131,7 @@ impl<V: Value> Cpu<'_, V> {
                 by_origin[i as usize] = sum;
             }
             let own = &mut by_class[cell * q.cells()..(cell + 1) * q.cells()];
-            own.iter_mut().zip(classes).for_each(|(sum, part)| *sum += part);
+            own.iter_mut().zip(&classes).for_each(|(sum, part)| *sum += add_lanes_of_class(part));
         }
         Some(Sums { by_origin, by_class, p, q })
     }

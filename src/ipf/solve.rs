@@ -62,11 +62,17 @@ pub fn solve_on<V: Value>(
     let backend = engine.backend(seed)?;
     let mut scaling = Scaling::identity(seed.units());
     let mut solved = (seed.units(), seed.nnz());
-    for stage in &stages[..split] {
-        run.stage(&*backend, stage, &mut scaling, None)?;
+    let mut small = None;
+    for (k, stage) in stages[..split].iter().enumerate() {
+        match &refinement {
+            Some(refinement) if k + 1 == split => {
+                small = run.stage_then_collapse(&*backend, stage, &mut scaling, refinement)?;
+            }
+            _ => run.stage(&*backend, stage, &mut scaling, None)?,
+        }
     }
     if let Some(refinement) = &refinement {
-        let small = backend.collapse(refinement, &scaling)?;
+        let small = small.map_or_else(|| backend.collapse(refinement, &scaling), Ok)?;
         solved = (small.units(), small.nnz());
         let coarse_backend = engine.backend(&small)?;
         let mut coarse = Scaling::identity(small.units());
@@ -181,14 +187,15 @@ impl<'a, V: Value> Run<'a, V> {
         }
     }
 
-    /// Runs one stage on a matrix whose units are the cells of `refinement`, or the seed's own.
-    fn stage<W: Value>(
+    /// The constraints of the next stage on a matrix whose units are the cells of `refinement`, or
+    /// the seed's own.
+    fn group<W: Value>(
         &mut self,
         backend: &dyn Backend<W>,
         stage: &Stage,
-        scaling: &mut Scaling,
+        scaling: &Scaling,
         refinement: Option<&Partition>,
-    ) -> Result<()> {
+    ) -> Result<Group> {
         let constraints: Vec<Constraint> = self
             .problem
             .constraints_of(stage)
@@ -197,12 +204,44 @@ impl<'a, V: Value> Run<'a, V> {
             .collect();
         let first = self.next_constraint;
         self.next_constraint += constraints.len();
-        let group = Group::new(backend, constraints, first, scaling, stage, self.problem)?;
+        Group::new(backend, constraints, first, scaling, stage, self.problem)
+    }
+
+    /// Runs one stage on a matrix whose units are the cells of `refinement`, or the seed's own.
+    fn stage<W: Value>(
+        &mut self,
+        backend: &dyn Backend<W>,
+        stage: &Stage,
+        scaling: &mut Scaling,
+        refinement: Option<&Partition>,
+    ) -> Result<()> {
+        let group = self.group(backend, stage, scaling, refinement)?;
         if matches!(stage, Stage::Repeat(_)) {
             return self.repeat(backend, &group, scaling);
         }
         self.history.push(group.step(backend, 0, 1, scaling, &mut None)?.row);
         Ok(())
+    }
+
+    /// Runs the last stage before the collapse, and if both need one pass only, the collapse.
+    fn stage_then_collapse<W: Value>(
+        &mut self,
+        backend: &dyn Backend<W>,
+        stage: &Stage,
+        scaling: &mut Scaling,
+        refinement: &Partition,
+    ) -> Result<Option<FlowMatrix<f64>>> {
+        let group = self.group(backend, stage, scaling, None)?;
+        if matches!(stage, Stage::Repeat(_)) {
+            self.repeat(backend, &group, scaling)?;
+            return Ok(None);
+        }
+        if let Some((step, small)) = group.step_then_collapse(backend, refinement, scaling)? {
+            self.history.push(step.row);
+            return Ok(Some(small));
+        }
+        self.history.push(group.step(backend, 0, 1, scaling, &mut None)?.row);
+        Ok(None)
     }
 
     fn repeat<W: Value>(

@@ -5,6 +5,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::Value;
+use super::array::Array;
 
 /// A sparse matrix by rows (origins).
 ///
@@ -16,8 +17,8 @@ use super::Value;
 pub struct Csr<V> {
     columns: usize,
     row_ptr: Vec<u64>,
-    col_idx: Vec<u32>,
-    values: Vec<V>,
+    col_idx: Array<u32>,
+    values: Array<V>,
 }
 
 impl<V: Value> Csr<V> {
@@ -27,7 +28,7 @@ impl<V: Value> Csr<V> {
     /// If an invariant does not hold. Arrays from a file go through the readers, which check and
     /// report instead.
     pub fn new(columns: usize, row_ptr: Vec<u64>, col_idx: Vec<u32>, values: Vec<V>) -> Self {
-        let csr = Self { columns, row_ptr, col_idx, values };
+        let csr = Self { columns, row_ptr, col_idx: col_idx.into(), values: values.into() };
         csr.check();
         csr
     }
@@ -58,8 +59,8 @@ impl<V: Value> Csr<V> {
     pub(super) fn trusted(
         columns: usize,
         row_ptr: Vec<u64>,
-        col_idx: Vec<u32>,
-        values: Vec<V>,
+        col_idx: Array<u32>,
+        values: Array<V>,
     ) -> Self {
         let csr = Self { columns, row_ptr, col_idx, values };
         if cfg!(debug_assertions) {
@@ -69,8 +70,20 @@ impl<V: Value> Csr<V> {
     }
 
     /// Row pointers, columns and values.
-    pub(super) fn into_parts(self) -> (Vec<u64>, Vec<u32>, Vec<V>) {
+    pub(super) fn into_parts(self) -> (Vec<u64>, Array<u32>, Array<V>) {
         (self.row_ptr, self.col_idx, self.values)
+    }
+
+    /// Takes rows that a pass is done with off this process, where they are in a scratch file.
+    pub(crate) fn release(&self, rows: Range<usize>) {
+        let entries = self.row_ptr[rows.start] as usize..self.row_ptr[rows.end] as usize;
+        self.col_idx.release(entries.clone());
+        self.values.release(entries);
+    }
+
+    /// Whether the entries are in a scratch file.
+    pub fn is_in_file(&self) -> bool {
+        self.values.is_in_file()
     }
 
     /// Builds from entries of each row in any order, duplicates summed in `f64` in the order given,

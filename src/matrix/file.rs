@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{AnyFlowMatrix, FlowRows, csv, matrix_market, npz, parquet};
+use super::{AnyFlowMatrix, FlowRows, Room, csv, matrix_market, npz, parquet};
 use crate::geography::Geography;
 use crate::output::Outputs;
 use crate::{Error, Result, with_matrix};
@@ -56,10 +56,33 @@ impl Format {
 /// As the readers of each format; also if the matrix and the units table differ in size, or the
 /// extension is none of the four.
 pub fn read(path: &Path, units: Option<&Geography>) -> Result<(AnyFlowMatrix, Geography)> {
-    let matrix = match Format::of(path)? {
-        Format::Npz => npz::read(path)?,
+    read_into(path, units, &Room::UNLIMITED)
+}
+
+/// [`read`], into limited memory.
+///
+/// # Errors
+/// As [`read`], and if the matrix does not fit and cannot be read piece by piece either: CSV and
+/// Matrix Market files, and entries that are not sorted by origin and destination.
+pub fn read_into(
+    path: &Path,
+    units: Option<&Geography>,
+    room: &Room,
+) -> Result<(AnyFlowMatrix, Geography)> {
+    let format = Format::of(path)?;
+    if matches!(format, Format::Csv | Format::MatrixMarket) {
+        // Text is at least as long as what it becomes.
+        let size_bytes = std::fs::metadata(path).map_err(|e| Error::io(path, e))?.len();
+        if !room.holds(size_bytes) {
+            let problem = "expected .npz or .parquet, which can be read in little memory; rewrite \
+                           it once with `flowrake convert`, or allow more memory";
+            return Err(Error::data(path, "", problem));
+        }
+    }
+    let matrix = match format {
+        Format::Npz => npz::read(path, room)?,
         Format::MatrixMarket => AnyFlowMatrix::F64(matrix_market::read(path, units)?),
-        Format::Parquet => return parquet::read(path, units),
+        Format::Parquet => return parquet::read(path, units, room),
         Format::Csv => {
             return csv::read(path, units).map(|(m, units)| (AnyFlowMatrix::F64(m), units));
         }

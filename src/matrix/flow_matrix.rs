@@ -57,7 +57,8 @@ impl<V: Value> FlowMatrix<V> {
         let n = matrix.rows();
         assert_eq!(n, matrix.columns(), "a flow matrix is square");
         let mut stayers = vec![0.0; n];
-        let (mut row_ptr, mut cols, mut vals) = matrix.into_parts();
+        let (mut row_ptr, cols, vals) = matrix.into_parts();
+        let (mut cols, mut vals) = (cols.into_vec(), vals.into_vec());
         // In place: what is kept only ever moves toward the front.
         let (mut start, mut kept) = (0, 0);
         for (i, stayer) in stayers.iter_mut().enumerate() {
@@ -81,7 +82,7 @@ impl<V: Value> FlowMatrix<V> {
         }
         cols.truncate(kept);
         vals.truncate(kept);
-        Self::new(stayers, Csr::trusted(n, row_ptr, cols, vals))
+        Self::new(stayers, Csr::trusted(n, row_ptr, cols.into(), vals.into()))
     }
 
     /// Builds from `(origin, destination, persons)` in any order, duplicates summed; the diagonal

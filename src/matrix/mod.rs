@@ -1,5 +1,6 @@
 //! Sparse origin-destination matrices and the files they live in.
 
+mod array;
 mod csr;
 pub mod csv;
 pub mod file;
@@ -13,6 +14,7 @@ mod storage;
 mod triplets;
 mod value;
 
+pub use array::Room;
 pub use csr::Csr;
 pub(crate) use csr::{row_ranges, split_per_row};
 pub(crate) use flow_matrix::merge_stayer;

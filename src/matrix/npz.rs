@@ -14,9 +14,10 @@ use memmap2::Mmap;
 use rayon::prelude::*;
 use zip::{CompressionMethod, ZipArchive, result::ZipError};
 
-use super::csr::{CHUNK_ENTRIES, row_ranges, split_per_row, split_rows};
+use super::array::{FillError, release};
+use super::csr::{CHUNK_ENTRIES, row_ranges, split_per_row};
 use super::npy::{Element, Elements, Npy};
-use super::{AnyFlowMatrix, Csr, FlowMatrix, Value};
+use super::{AnyFlowMatrix, Csr, FlowMatrix, Room, Value};
 use crate::{Error, Result, input};
 
 pub use super::npz_write::{Array, write, write_arrays};
@@ -29,8 +30,9 @@ pub use super::npz_write::{Array, write, write_arrays};
 /// # Errors
 /// If the file is missing, truncated, no zip archive or no such matrix; if the matrix is not
 /// square, an index is out of range, row pointers decrease, or a value is negative or not finite.
-/// The message names member and entry (both counted from 0).
-pub fn read(path: &Path) -> Result<AnyFlowMatrix> {
+/// The message names member and entry (both counted from 0). Also if there is no `room`: rows that
+/// are not in order, or stored by columns, or deflated, need memory.
+pub fn read(path: &Path, room: &Room) -> Result<AnyFlowMatrix> {
     let map = input::map(path)?;
     let mut archive = Archive::new(path, &map)?;
     let by_columns = match archive.text("format.npy")?.as_str() {
@@ -53,7 +55,7 @@ pub fn read(path: &Path) -> Result<AnyFlowMatrix> {
     let ptr = archive.row_pointers(&indptr, n, by_columns)?;
     let indices = archive.parse("indices.npy", &indices)?;
     let data = archive.parse("data.npy", &data)?;
-    let parts = Parts { archive: &archive, n, by_columns, ptr };
+    let parts = Parts { archive: &archive, n, by_columns, ptr, room };
     match (indices.descr(), data.descr()) {
         ("<i4", "<f4") => parts.build::<i32, f32>(&indices, &data).map(AnyFlowMatrix::F32),
         ("<i8", "<f4") => parts.build::<i64, f32>(&indices, &data).map(AnyFlowMatrix::F32),
@@ -218,12 +220,13 @@ struct Parts<'a> {
     n: usize,
     by_columns: bool,
     ptr: Vec<u64>,
+    room: &'a Room,
 }
 
 impl Parts<'_> {
     fn build<I, V>(&self, indices: &Npy, data: &Npy) -> Result<FlowMatrix<V>>
     where
-        I: Element + Into<i64>,
+        I: Element + Into<i64> + PartialOrd,
         V: Element + Value,
     {
         let error = |name, problem: String| self.archive.error(name, problem);
@@ -246,9 +249,20 @@ impl Parts<'_> {
             return Err(error("indptr.npy", problem));
         }
         if !self.by_columns
-            && let Some(matrix) = self.split_sorted(indices, data)
+            && let Some(matrix) = self.split_sorted(indices, data)?
         {
             return Ok(matrix);
+        }
+        if !self.room.holds((indices.len() * (4 + size_of::<V>())) as u64) {
+            let order = if self.by_columns { "by columns" } else { "with rows out of order" };
+            return Err(Error::data(
+                self.archive.path,
+                "",
+                format!(
+                    "expected sorted rows, which can be read in little memory, found a matrix \
+                     stored {order}; rewrite it once with `flowrake convert`, or allow more memory"
+                ),
+            ));
         }
         self.check(indices, data)?;
         let nnz = data.len();
@@ -264,67 +278,87 @@ impl Parts<'_> {
 
     /// Splits rows that are sorted, unique and valid into stayers and movers, in one pass over the
     /// map and without a copy between; `None` if a row is anything else.
-    fn split_sorted<I, V>(&self, indices: Elements<I>, data: Elements<V>) -> Option<FlowMatrix<V>>
+    fn split_sorted<I, V>(
+        &self,
+        indices: Elements<I>,
+        data: Elements<V>,
+    ) -> Result<Option<FlowMatrix<V>>>
     where
-        I: Element + Into<i64>,
+        I: Element + Into<i64> + PartialOrd,
         V: Element + Value,
     {
         let n = self.n;
         // A search per row tells how many movers it has, so that every row knows its place. In a
         // row out of order the search may miss; the pass below then gives up.
         let chunks = row_ranges(&self.ptr, CHUNK_ENTRIES);
-        let mut has_stayer = vec![false; n];
-        let parts = split_per_row(&chunks, &mut has_stayer);
-        parts.into_par_iter().zip(&chunks).for_each(|(has_stayer, chunk)| {
-            for (i, has_stayer) in chunk.clone().zip(has_stayer) {
-                *has_stayer = position(indices, self.row(i), i as u32).is_some();
+        let little_memory = !self.room.holds((indices.len() * (4 + size_of::<V>())) as u64);
+        let mut stayer_at = vec![None; n];
+        let parts = split_per_row(&chunks, &mut stayer_at);
+        parts.into_par_iter().zip(&chunks).for_each(|(stayer_at, chunk)| {
+            for (i, stayer_at) in chunk.clone().zip(stayer_at) {
+                *stayer_at = position(indices, self.row(i), i as u32);
             }
-            release(self.archive.map, indices.bytes(self.entries(chunk)));
+            if little_memory {
+                self.release(&indices, chunk);
+            }
         });
         let mut row_ptr = vec![0_u64; n + 1];
         for i in 0..n {
-            row_ptr[i + 1] = row_ptr[i] + self.row(i).len() as u64 - u64::from(has_stayer[i]);
+            let stays = u64::from(stayer_at[i].is_some());
+            row_ptr[i + 1] = row_ptr[i] + self.row(i).len() as u64 - stays;
         }
-        let mut stayers = vec![0.0; n];
-        // Zeroed memory costs nothing until it is written.
-        let mut col_idx = vec![0_u32; row_ptr[n] as usize];
-        let mut values = vec![V::zeroed(); row_ptr[n] as usize];
-        let parts = split_rows(&chunks, &row_ptr, &mut col_idx, &mut values);
-        let stayer_parts = split_per_row(&chunks, &mut stayers);
-        let work = parts.into_par_iter().zip(stayer_parts).zip(&chunks);
-        let all_in_order = work.all(|(((mut cols, mut vals), stayers), chunk)| {
-            for (i, stayer) in chunk.clone().zip(stayers) {
+        let made = self.room.fill(&row_ptr, &chunks, |chunk, mut cols, mut vals| {
+            for i in chunks[chunk].clone() {
                 let row = self.row(i);
-                if !is_increasing(indices, row.clone(), n)
-                    || !data.range(row.clone()).all(Value::is_persons)
-                {
-                    return false;
+                if !is_increasing(indices, row.clone(), n) {
+                    return Err(OutOfOrder);
                 }
-                let (before, after) = match position(indices, row.clone(), i as u32) {
-                    Some(k) => {
-                        *stayer = data.get(k).into();
-                        (k, k + 1)
-                    }
-                    None => (row.end, row.end),
-                };
-                for range in [row.start..before, after..row.end] {
-                    let (row_cols, rest_cols) = cols.split_at_mut(range.len());
-                    let (row_vals, rest_vals) = vals.split_at_mut(range.len());
-                    (cols, vals) = (rest_cols, rest_vals);
+                let stayer_at = stayer_at[i].unwrap_or(row.end);
+                for range in [row.start..stayer_at, (stayer_at + 1).min(row.end)..row.end] {
+                    let (row_cols, row_vals);
+                    (row_cols, cols) = cols.split_at_mut(range.len());
+                    (row_vals, vals) = vals.split_at_mut(range.len());
                     for (col, index) in row_cols.iter_mut().zip(indices.range(range.clone())) {
                         *col = index.into() as u32;
                     }
                     for (val, value) in row_vals.iter_mut().zip(data.range(range)) {
                         *val = value;
                     }
+                    // Without a way out of the loop, which is the faster for it.
+                    if !row_vals.iter().fold(true, |valid, v| valid & v.is_persons()) {
+                        return Err(OutOfOrder);
+                    }
                 }
             }
-            release(self.archive.map, indices.bytes(self.entries(chunk)));
-            release(self.archive.map, data.bytes(self.entries(chunk)));
-            true
+            self.release(&indices, &chunks[chunk]);
+            self.release(&data, &chunks[chunk]);
+            Ok(())
         });
-        all_in_order
-            .then(|| FlowMatrix::trusted(stayers, Csr::trusted(n, row_ptr, col_idx, values)))
+        let (col_idx, values) = match made {
+            Ok(made) => made,
+            Err(FillError::Entries(OutOfOrder)) => return Ok(None),
+            Err(FillError::Room(e)) => {
+                let problem = format!("expected room for its entries, found {e}");
+                return Err(Error::data(self.archive.path, "", problem));
+            }
+        };
+        let stayers: Vec<f64> =
+            stayer_at.iter().map(|at| at.map_or(0.0, |k| data.get(k).into())).collect();
+        if !stayers.iter().all(|stayer| stayer.is_persons()) {
+            return Ok(None);
+        }
+        Ok(Some(FlowMatrix::trusted(stayers, Csr::trusted(n, row_ptr, col_idx, values))))
+    }
+
+    /// Takes pages of the map that are done with off this process, so that a matrix is not in memory
+    /// twice: as the file and as what was made of it. The file stays in the system's cache.
+    fn release<T: Element>(&self, elements: &Elements<T>, rows: &Range<usize>) {
+        let (map, done) = (self.archive.map, elements.bytes(self.entries(rows)));
+        let start = done.as_ptr().addr().checked_sub(map.as_ptr().addr());
+        // An inflated copy is elsewhere.
+        if let Some(start) = start.filter(|start| start + done.len() <= map.len()) {
+            release(map, start, done.len());
+        }
     }
 
     /// Entries of row (or column) `i`.
@@ -340,7 +374,7 @@ impl Parts<'_> {
     /// Names the first index out of range, or the first value that is no count of persons.
     fn check<I, V>(&self, indices: Elements<I>, data: Elements<V>) -> Result<()>
     where
-        I: Element + Into<i64>,
+        I: Element + Into<i64> + PartialOrd,
         V: Element + Value,
     {
         let entries = 0..indices.len();
@@ -371,7 +405,7 @@ impl Parts<'_> {
         data: Elements<V>,
     ) -> (Vec<u64>, Vec<u32>, Vec<V>)
     where
-        I: Element + Into<i64>,
+        I: Element + Into<i64> + PartialOrd,
         V: Element + Value,
     {
         let mut row_ptr = vec![0_u64; self.n + 1];
@@ -397,22 +431,24 @@ impl Parts<'_> {
 }
 
 /// Whether the indices of a row strictly increase from 0 or more to below `n`.
-fn is_increasing<I: Element + Into<i64>>(
+fn is_increasing<I: Element + Into<i64> + PartialOrd>(
     indices: Elements<I>,
     row: Range<usize>,
     n: usize,
 ) -> bool {
-    let (mut increasing, mut last) = (true, -1_i64);
-    for index in indices.range(row) {
-        let index = index.into();
-        increasing &= index > last;
-        last = index;
+    if row.is_empty() {
+        return true;
     }
-    increasing && last < i64::from(n as u32)
+    let (first, last) = (indices.get(row.start).into(), indices.get(row.end - 1).into());
+    let (all_but_last, all_but_first) = (row.start..row.end - 1, row.start + 1..row.end);
+    // Without a way out of the loop, which is the faster for it.
+    let pairs = indices.range(all_but_last).zip(indices.range(all_but_first));
+    let increasing = pairs.fold(true, |increasing, (a, b)| increasing & (a < b));
+    increasing && first >= 0 && last < i64::from(n as u32)
 }
 
 /// Where `wanted` is in a row whose indices increase.
-fn position<I: Element + Into<i64>>(
+fn position<I: Element + Into<i64> + PartialOrd>(
     indices: Elements<I>,
     row: Range<usize>,
     wanted: u32,
@@ -432,24 +468,8 @@ fn position<I: Element + Into<i64>>(
     (start < end && indices.get(start).into() == wanted).then_some(start)
 }
 
-/// Takes pages of the map that are done with off this process, so that a matrix is not in memory
-/// twice: as the file and as what was made of it. The file stays in the system's cache.
-fn release(map: &Mmap, done: &[u8]) {
-    let Some(start) = done.as_ptr().addr().checked_sub(map.as_ptr().addr()) else { return };
-    if start + done.len() > map.len() {
-        return; // an inflated copy elsewhere
-    }
-    #[cfg(unix)]
-    {
-        // SAFETY: the map is shared and read-only, so its pages are those of the file; when read
-        // again, here or by another thread, they are mapped again with the same content.
-        let advice = unsafe {
-            map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, start, done.len())
-        };
-        // It is advice only: memory use is higher without it.
-        drop(advice);
-    }
-}
+/// A row that is not sorted, or holds something else than persons.
+struct OutOfOrder;
 
 #[cfg(test)]
 mod tests {

@@ -6,8 +6,9 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, DoubleType, FloatType, Int32Type};
@@ -19,8 +20,9 @@ use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::ColumnPath;
 use rayon::prelude::*;
 
+use super::array::FillError;
 use super::triplets::Triplets;
-use super::{AnyFlowMatrix, FlowMatrix, FlowRows, Value, ValueType};
+use super::{AnyFlowMatrix, Csr, FlowMatrix, FlowRows, Room, Value, ValueType};
 use crate::columns::{Batch, Kind, ParquetFile, Values};
 use crate::geography::Geography;
 use crate::{Error, Result};
@@ -47,7 +49,11 @@ const DICTIONARY_BYTES: usize = 8 << 20;
 /// If the file is missing or broken, a column is missing or of another type, a value is null, a
 /// code is not in the units table, an index is out of range, or a flow is negative or not finite.
 /// The message names row (from 0) and column.
-pub fn read(path: &Path, units: Option<&Geography>) -> Result<(AnyFlowMatrix, Geography)> {
+pub fn read(
+    path: &Path,
+    units: Option<&Geography>,
+    room: &Room,
+) -> Result<(AnyFlowMatrix, Geography)> {
     let file = ParquetFile::open(path)?;
     let wrong = |column: usize, name: &str, wanted: &str| {
         let problem = format!("expected {wanted}, found {}", file.type_name(column));
@@ -84,7 +90,7 @@ pub fn read(path: &Path, units: Option<&Geography>) -> Result<(AnyFlowMatrix, Ge
         return Err(Error::data(path, format!(": metadata {UNITS_KEY}"), problem));
     }
     let n = units.map(Geography::len).or(declared);
-    let columns = Columns { file: &file, origin, destination, flow, units, n };
+    let columns = Columns { file: &file, origin, destination, flow, units, n, room };
     let (matrix, n) = match file.kind(flow) {
         Kind::Float => columns.matrix().map(|(m, n)| (AnyFlowMatrix::F32(m), n)),
         Kind::Double => columns.matrix().map(|(m, n)| (AnyFlowMatrix::F64(m), n)),
@@ -134,6 +140,16 @@ fn declared_units(path: &Path, file: &ParquetFile) -> Result<Option<usize>> {
     Ok(Some(n as usize))
 }
 
+/// What a sorted row group holds.
+struct Look {
+    /// Origin and destination of the first row.
+    first: Option<(u32, u32)>,
+    /// Origin and destination of the last row.
+    last: Option<(u32, u32)>,
+    /// Number of movers' entries by origin.
+    movers: Vec<(u32, u64)>,
+}
+
 /// The three columns of a long table, their types checked.
 struct Columns<'a> {
     file: &'a ParquetFile,
@@ -144,11 +160,116 @@ struct Columns<'a> {
     units: Option<&'a Geography>,
     /// Number of units, if known before reading.
     n: Option<usize>,
+    room: &'a Room,
 }
 
 impl Columns<'_> {
-    /// The matrix and its number of units. Row groups are read in parallel, each into its place.
+    /// The matrix and its number of units.
     fn matrix<V: Value>(&self) -> Result<(FlowMatrix<V>, usize)> {
+        if let Some(n) = self.n
+            && let Some(matrix) = self.split_sorted(n)?
+        {
+            return Ok((matrix, n));
+        }
+        if !self.room.holds((self.file.rows() * (8 + size_of::<V>())) as u64) {
+            let problem = "expected rows sorted by origin and destination, in the order of a units \
+                           table, which can be read in little memory, found others; rewrite the \
+                           file once with `flowrake convert`, or allow more memory";
+            return Err(Error::data(self.file.path(), "", problem));
+        }
+        self.in_any_order()
+    }
+
+    /// The matrix of rows sorted by origin and destination, without a copy between; `None` if they
+    /// are not. Row groups are read in parallel: origins and destinations once to see what is where,
+    /// then everything into its place.
+    fn split_sorted<V: Value>(&self, n: usize) -> Result<Option<FlowMatrix<V>>> {
+        let groups = self.file.group_starts().len() - 1;
+        let looks: Vec<Result<Option<Look>>> =
+            (0..groups).into_par_iter().map(|group| self.look(group)).collect();
+        let mut row_ptr = vec![0_u64; n + 1];
+        let mut group_ptr = vec![0_u64];
+        let mut last = None;
+        for look in looks {
+            let Some(look) = look? else { return Ok(None) };
+            // `None`, of nothing yet, is less than any pair; of no rows it is as good.
+            if look.first.is_some() && look.first <= last {
+                return Ok(None);
+            }
+            last = look.last.or(last);
+            let movers: u64 = look.movers.iter().map(|row| row.1).sum();
+            group_ptr.push(group_ptr[group_ptr.len() - 1] + movers);
+            for (origin, movers) in look.movers {
+                row_ptr[origin as usize + 1] += movers;
+            }
+        }
+        for i in 0..n {
+            row_ptr[i + 1] += row_ptr[i];
+        }
+        let stayers = Mutex::new(vec![0.0; n]);
+        let each: Vec<Range<usize>> = (0..groups).map(|group| group..group + 1).collect();
+        let made = self.room.fill(&group_ptr, &each, |group, cols: &mut [u32], vals: &mut [V]| {
+            let (origins, destinations) = self.pairs(group)?;
+            let mut flows = vec![V::zeroed(); origins.len()];
+            self.read_flows(group, &mut flows)?;
+            let mut places = cols.iter_mut().zip(vals);
+            let mut own = Vec::new();
+            for ((&i, &j), &flow) in origins.iter().zip(&destinations).zip(&flows) {
+                if i == j {
+                    own.push((i as usize, flow.into()));
+                } else {
+                    let (col, val) = places.next().expect("as many movers as were counted");
+                    (*col, *val) = (j, flow);
+                }
+            }
+            let mut stayers = stayers.lock().expect("nothing panics with it");
+            own.into_iter().for_each(|(i, persons)| stayers[i] = persons);
+            Ok(())
+        });
+        let (col_idx, values) = made.map_err(|e| match e {
+            FillError::Entries(e) => e,
+            FillError::Room(e) => {
+                let problem = format!("expected room for its entries, found {e}");
+                Error::data(self.file.path(), "", problem)
+            }
+        })?;
+        let stayers = stayers.into_inner().expect("nothing panics with it");
+        let movers = Csr::trusted(n, row_ptr, col_idx, values);
+        Ok(Some(FlowMatrix::trusted(stayers, movers)))
+    }
+
+    /// What a row group holds; `None` if it is not sorted.
+    fn look(&self, group: usize) -> Result<Option<Look>> {
+        let (origins, destinations) = self.pairs(group)?;
+        let pair = |k: usize| (origins[k], destinations[k]);
+        let len = origins.len();
+        if !(1..len).all(|k| pair(k - 1) < pair(k)) {
+            return Ok(None);
+        }
+        let mut movers = Vec::new();
+        let mut start = 0;
+        for run in origins.chunk_by(|a, b| a == b) {
+            let own = &destinations[start..start + run.len()];
+            let stays = own.binary_search(&run[0]).is_ok();
+            movers.push((run[0], (run.len() - usize::from(stays)) as u64));
+            start += run.len();
+        }
+        let first = (len > 0).then(|| pair(0));
+        Ok(Some(Look { first, last: (len > 0).then(|| pair(len - 1)), movers }))
+    }
+
+    /// Origins and destinations of a row group.
+    fn pairs(&self, group: usize) -> Result<(Vec<u32>, Vec<u32>)> {
+        let starts = self.file.group_starts();
+        let len = starts[group + 1] - starts[group];
+        let (mut origins, mut destinations) = (vec![0; len], vec![0; len]);
+        self.read_units(group, self.origin, &mut origins)?;
+        self.read_units(group, self.destination, &mut destinations)?;
+        Ok((origins, destinations))
+    }
+
+    /// The matrix and its number of units. Row groups are read in parallel, each into its place.
+    fn in_any_order<V: Value>(&self) -> Result<(FlowMatrix<V>, usize)> {
         let rows = self.file.rows();
         let (mut origins, mut destinations) = (vec![0_u32; rows], vec![0_u32; rows]);
         let mut flows = vec![V::zeroed(); rows];
@@ -204,8 +325,15 @@ impl Columns<'_> {
                 Values::Texts(texts) => {
                     let units = self.units.expect("a file of codes has units");
                     for (k, text) in texts.iter().enumerate() {
-                        out[k] = if k > 0 && texts[k - 1].data() == text.data() {
-                            out[k - 1] // an origin is usually that of the row before
+                        // An origin is usually that of the row before, a destination near it.
+                        let near = (k > 0).then(|| out[k - 1]).filter(|_| k > 0);
+                        let known = near.into_iter().flat_map(|unit| [unit, unit + 1]);
+                        let mut known = known.filter(|&unit| (unit as usize) < units.len());
+                        let is = |&unit: &u32| {
+                            units.geoids()[unit as usize].as_str().as_bytes() == text.data()
+                        };
+                        out[k] = if let Some(unit) = known.find(is) {
+                            unit
                         } else {
                             std::str::from_utf8(text.data())
                                 .map_err(|_| "expected UTF-8 text, found other bytes".to_owned())

@@ -1,9 +1,13 @@
 //! Storing a seed in fewer bits.
 
+use std::convert::Infallible;
+
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::{AnyFlowMatrix, Csr, FlowMatrix, Value, ValueType};
+use super::array::FillError;
+use super::csr::{CHUNK_ENTRIES, row_ranges};
+use super::{AnyFlowMatrix, Csr, FlowMatrix, Room, Value, ValueType};
 use crate::{Error, Result};
 
 /// What storing a seed in fewer bits did to it. The stored seed is the seed from then on: its
@@ -48,32 +52,33 @@ impl AnyFlowMatrix {
     /// always `f64`.
     ///
     /// # Errors
-    /// If a flow is larger than the largest number of that type.
-    pub fn stored_as(self, value_type: ValueType) -> Result<(Self, Rounding)> {
+    /// If a flow is larger than the largest number of that type, or there is no `room`.
+    pub fn stored_as(self, value_type: ValueType, room: &Room) -> Result<(Self, Rounding)> {
         if self.value_type() == value_type {
             return Ok((self, Rounding::default()));
         }
         crate::with_matrix!(self, matrix => Ok(match value_type {
             ValueType::F16 => {
-                let (matrix, rounding) = convert(matrix)?;
+                let (matrix, rounding) = convert(matrix, room)?;
                 (Self::F16(matrix), rounding)
             }
             ValueType::F32 => {
-                let (matrix, rounding) = convert(matrix)?;
+                let (matrix, rounding) = convert(matrix, room)?;
                 (Self::F32(matrix), rounding)
             }
             ValueType::F64 => {
-                let (matrix, rounding) = convert(matrix)?;
+                let (matrix, rounding) = convert(matrix, room)?;
                 (Self::F64(matrix), rounding)
             }
         }))
     }
 }
 
-fn convert<V: Value, W: Value>(matrix: FlowMatrix<V>) -> Result<(FlowMatrix<W>, Rounding)> {
+fn convert<V: Value, W: Value>(
+    matrix: FlowMatrix<V>,
+    room: &Room,
+) -> Result<(FlowMatrix<W>, Rounding)> {
     let (stayers, movers) = matrix.into_parts();
-    let columns = movers.columns();
-    let (row_ptr, col_idx, values) = movers.into_parts();
     let stored = |value: V| {
         let flow = value.into();
         let stored = W::from_f64(flow);
@@ -81,25 +86,45 @@ fn convert<V: Value, W: Value>(matrix: FlowMatrix<V>) -> Result<(FlowMatrix<W>, 
         (if raised { W::SMALLEST } else { stored }, raised)
     };
     // In chunks of their own, so that the sum is the same for any number of threads.
-    let roundings: Vec<Rounding> = values
-        .par_chunks(1 << 16)
-        .map(|values| {
-            let roundings = values.iter().map(|&value| {
+    let chunks = row_ranges(movers.row_ptr(), CHUNK_ENTRIES);
+    let roundings: Vec<Rounding> = chunks
+        .par_iter()
+        .map(|rows| {
+            let values = rows.clone().flat_map(|i| movers.row(i).1);
+            let roundings = values.map(|&value| {
                 let (stored, raised) = stored(value);
                 Rounding::of(value.into(), stored.into(), raised)
             });
-            roundings.fold(Rounding::default(), Rounding::merge)
+            let rounding = roundings.fold(Rounding::default(), Rounding::merge);
+            movers.release(rows.clone());
+            rounding
         })
         .collect();
     let rounding = roundings.into_iter().fold(Rounding::default(), Rounding::merge);
     if !rounding.total.is_finite() {
-        let largest = values.iter().map(|&v| v.into()).fold(0.0, f64::max);
+        let largest = movers.values().iter().map(|&v| v.into()).fold(0.0, f64::max);
         return Err(Error::request(format!(
             "storage {}: a flow of {largest} persons is larger than its largest number",
             W::TYPE
         )));
     }
-    let values: Vec<W> = values.par_iter().map(|&value| stored(value).0).collect();
+    let made = room.fill(movers.row_ptr(), &chunks, |chunk, columns, values| {
+        let entries = chunks[chunk].clone().flat_map(|i| {
+            let (columns, values) = movers.row(i);
+            columns.iter().zip(values)
+        });
+        for ((own_column, own_value), (&column, &value)) in
+            columns.iter_mut().zip(values).zip(entries)
+        {
+            (*own_column, *own_value) = (column, stored(value).0);
+        }
+        movers.release(chunks[chunk].clone());
+        Ok::<(), Infallible>(())
+    });
+    let (col_idx, values) = made.map_err(|FillError::Room(e)| {
+        Error::request(format!("storage {}: no room for its flows: {e}", W::TYPE))
+    })?;
+    let (columns, (row_ptr, ..)) = (movers.columns(), movers.into_parts());
     let movers = Csr::trusted(columns, row_ptr, col_idx, values);
     Ok((FlowMatrix::trusted(stayers, movers), rounding))
 }
@@ -113,7 +138,7 @@ mod tests {
         // 1/3 is 0.33325195 in f16; 1e-9 would be 0; 2^-24 is the smallest number
         let seed = [(0, 0, 1e6), (0, 1, 1.0 / 3.0), (1, 0, 2048.0), (1, 2, 1e-9)];
         let seed = AnyFlowMatrix::F64(FlowMatrix::from_triplets(3, &seed));
-        let (stored, rounding) = seed.clone().stored_as(ValueType::F16).unwrap();
+        let (stored, rounding) = seed.clone().stored_as(ValueType::F16, &Room::UNLIMITED).unwrap();
         let AnyFlowMatrix::F16(matrix) = &stored else { panic!("{stored:?}") };
         let values: Vec<f64> = matrix.movers().values().iter().map(|&v| v.into()).collect();
         let smallest = 2.0_f64.powi(-24);
@@ -124,7 +149,7 @@ mod tests {
         let total = 1.0 / 3.0 - 0.333_251_953_125 + (smallest - 1e-9);
         assert!((rounding.total - total).abs() < 1e-15);
         // Back to wider numbers nothing changes.
-        let (wide, rounding) = stored.stored_as(ValueType::F32).unwrap();
+        let (wide, rounding) = stored.stored_as(ValueType::F32, &Room::UNLIMITED).unwrap();
         assert_eq!(rounding, Rounding::default());
         assert_eq!(wide.value_type(), ValueType::F32);
     }
@@ -132,7 +157,7 @@ mod tests {
     #[test]
     fn what_a_type_cannot_hold_is_an_error() {
         let seed = AnyFlowMatrix::F64(FlowMatrix::from_triplets(2, &[(0, 1, 7e4)]));
-        let problem = seed.stored_as(ValueType::F16).unwrap_err().to_string();
+        let problem = seed.stored_as(ValueType::F16, &Room::UNLIMITED).unwrap_err().to_string();
         assert_eq!(
             problem,
             "storage f16: a flow of 70000 persons is larger than its largest number"
