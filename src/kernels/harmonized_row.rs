@@ -3,7 +3,7 @@
 use crate::ipf::Scaling;
 use crate::matrix::{Csr, Value};
 
-/// Puts the harmonized movers of origin i into `flows`: `o_i s_ij d_j B(i, j)`, in persons, in the
+/// Adds the harmonized movers of origin i to `flows`: `o_i s_ij d_j B(i, j)`, in persons, in the
 /// order of the row's columns.
 pub fn harmonized_row<V: Value>(
     movers: &Csr<V>,
@@ -12,12 +12,22 @@ pub fn harmonized_row<V: Value>(
     flows: &mut Vec<f64>,
 ) {
     let (columns, values) = movers.row(i);
-    flows.clear();
-    flows.extend(columns.iter().zip(values).map(|(&j, &v)| {
+    let (origin, d) = (scaling.origin[i], scaling.destination.as_slice());
+    let entries = columns.iter().zip(values).map(|(&j, &v)| {
         let j = j as usize;
-        let flow = scaling.origin[i] * v.into() * scaling.destination[j];
-        scaling.blocks.iter().fold(flow, |f, block| f * block.row(i).factor(j))
-    }));
+        (j, origin * v.into() * d[j])
+    });
+    match scaling.blocks.as_slice() {
+        [] => flows.extend(entries.map(|(_, flow)| flow)),
+        [block] => {
+            let block = block.row(i);
+            flows.extend(entries.map(|(j, flow)| flow * block.factor(j)));
+        }
+        blocks => flows.extend(
+            entries
+                .map(|(j, flow)| blocks.iter().fold(flow, |f, block| f * block.row(i).factor(j))),
+        ),
+    }
 }
 
 #[cfg(test)]
@@ -29,6 +39,6 @@ mod tests {
     fn by_hand() {
         let mut flows = vec![99.0];
         harmonized_row(samples::matrix().movers(), &samples::scaling(), 0, &mut flows);
-        assert_eq!(flows, [16.0, 48.0]);
+        assert_eq!(flows, [99.0, 16.0, 48.0]);
     }
 }

@@ -171,7 +171,8 @@ impl<V: Value> FlowMatrix<V> {
 
 /// Rows of a square matrix as they go into a file: sorted columns, stayers on the diagonal.
 ///
-/// A writer may ask for a row more than once, and from several threads.
+/// A writer may ask for a row more than once, and from several threads. A stayer count of 0 has no
+/// entry.
 pub trait FlowRows: Sync {
     /// Number of rows and columns.
     fn units(&self) -> usize;
@@ -179,12 +180,22 @@ pub trait FlowRows: Sync {
     /// Number of entries of row `i`.
     fn row_len(&self, i: usize) -> usize;
 
-    /// Replaces `columns` and `flows` by those of row `i`: increasing columns, persons. A stayer
-    /// count of 0 has no entry.
-    fn row(&self, i: usize, columns: &mut Vec<u32>, flows: &mut Vec<f64>);
+    /// Adds the columns of row `i`, which increase.
+    fn push_columns(&self, i: usize, columns: &mut Vec<u32>);
+
+    /// Adds the flows of row `i`, in persons, in the order of its columns.
+    fn push_flows(&self, i: usize, flows: &mut Vec<f64>);
 
     /// The type the flows should be stored in.
     fn value_type(&self) -> ValueType;
+
+    /// Replaces `columns` and `flows` by those of row `i`.
+    fn row(&self, i: usize, columns: &mut Vec<u32>, flows: &mut Vec<f64>) {
+        columns.clear();
+        flows.clear();
+        self.push_columns(i, columns);
+        self.push_flows(i, flows);
+    }
 }
 
 impl<V: Value> FlowRows for FlowMatrix<V> {
@@ -198,14 +209,21 @@ impl<V: Value> FlowRows for FlowMatrix<V> {
         columns.len() + usize::from(merged)
     }
 
-    fn row(&self, i: usize, columns: &mut Vec<u32>, flows: &mut Vec<f64>) {
-        let (cols, values) = self.movers.row(i);
-        columns.clear();
-        flows.clear();
-        columns.extend_from_slice(cols);
+    fn push_columns(&self, i: usize, columns: &mut Vec<u32>) {
+        let (start, own) = (columns.len(), self.movers.row(i).0);
+        columns.extend_from_slice(own);
+        if self.stayers[i] != 0.0
+            && let Err(k) = own.binary_search(&(i as u32))
+        {
+            columns.insert(start + k, i as u32);
+        }
+    }
+
+    fn push_flows(&self, i: usize, flows: &mut Vec<f64>) {
+        let (start, (columns, values)) = (flows.len(), self.movers.row(i));
         flows.extend(values.iter().map(|&v| v.into()));
         if self.stayers[i] != 0.0 {
-            merge_stayer(i, self.stayers[i], columns, flows);
+            merge_stayer(i, self.stayers[i], columns, flows, start);
         }
     }
 
@@ -214,14 +232,18 @@ impl<V: Value> FlowRows for FlowMatrix<V> {
     }
 }
 
-/// Puts the stayers of unit `i` into its row, in order.
-pub(crate) fn merge_stayer(i: usize, stayer: f64, columns: &mut Vec<u32>, flows: &mut Vec<f64>) {
+/// Puts the stayers of unit `i` among the flows of its movers, which have these columns and lie in
+/// `flows` from `start` on.
+pub(crate) fn merge_stayer(
+    i: usize,
+    stayer: f64,
+    columns: &[u32],
+    flows: &mut Vec<f64>,
+    start: usize,
+) {
     match columns.binary_search(&(i as u32)) {
-        Ok(k) => flows[k] += stayer,
-        Err(k) => {
-            columns.insert(k, i as u32);
-            flows.insert(k, stayer);
-        }
+        Ok(k) => flows[start + k] += stayer,
+        Err(k) => flows.insert(start + k, stayer),
     }
 }
 

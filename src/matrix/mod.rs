@@ -9,6 +9,7 @@ mod npy;
 pub mod npz;
 mod npz_write;
 pub mod parquet;
+mod row_chunks;
 mod storage;
 mod triplets;
 mod value;
