@@ -3,10 +3,11 @@
 //! Format: <https://math.nist.gov/MatrixMarket/formats.html>; indices count from 1.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
 
 use super::file::check_size;
+use super::row_chunks::{CHUNK_ENTRIES, RowChunks};
 use super::triplets::Triplets;
 use super::value::{parse_persons, write_shortest};
 use super::{FlowMatrix, FlowRows};
@@ -150,29 +151,31 @@ impl Lines<'_> {
 ///
 /// # Errors
 /// When the file cannot be written.
-pub fn write(
-    file: &mut File,
+pub fn write<W: Write + Send>(
+    mut out: W,
     rows: &dyn FlowRows,
     metadata: &[(String, String)],
 ) -> io::Result<()> {
-    let mut out = BufWriter::new(file);
-    writeln!(out, "{HEADER} real general")?;
+    let chunks = RowChunks::new(rows);
+    let mut head = format!("{HEADER} real general\n");
     for (key, value) in metadata {
-        writeln!(out, "% {key}: {}", value.replace(['\n', '\r'], " "))?;
+        head += &format!("% {key}: {}\n", value.replace(['\n', '\r'], " "));
     }
-    let n = rows.units();
-    let nnz: usize = (0..n).map(|i| rows.row_len(i)).sum();
-    writeln!(out, "{n} {n} {nnz}")?;
-    let (mut columns, mut flows) = (Vec::new(), Vec::new());
-    for i in 0..n {
-        rows.row(i, &mut columns, &mut flows);
-        for (&j, &flow) in columns.iter().zip(&flows) {
-            write!(out, "{} {} ", i + 1, u64::from(j) + 1)?;
-            write_shortest(&mut out, flow, rows.value_type())?;
-            writeln!(out)?;
-        }
-    }
-    out.flush()
+    head += &format!("{n} {n} {}\n", chunks.nnz(), n = rows.units());
+    out.write_all(head.as_bytes())?;
+    chunks.write(
+        CHUNK_ENTRIES,
+        |chunk| {
+            let mut lines = Vec::new();
+            chunks.for_each(chunk, |i, j, flow| {
+                write!(lines, "{} {} ", i + 1, u64::from(j) + 1)?;
+                write_shortest(&mut lines, flow, rows.value_type())?;
+                writeln!(lines)
+            })?;
+            Ok(lines)
+        },
+        |lines: io::Result<Vec<u8>>| out.write_all(&lines?),
+    )
 }
 
 #[cfg(test)]

@@ -7,14 +7,11 @@ use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-use super::row_chunks::RowChunks;
+use super::row_chunks::{CHUNK_ENTRIES, RowChunks};
 use super::{FlowRows, ValueType, npy};
 
 /// Members at least this long get 64-bit sizes; the archive's own headers must fit below 4 GiB.
 const ZIP64_BYTES: u64 = 0xFFFF_0000;
-
-/// Entries made and written at a time: 1 MiB of flows.
-const CHUNK_ENTRIES: u64 = 1 << 17;
 
 /// An array of an `.npz` file.
 #[derive(Clone, Copy, Debug)]

@@ -4,21 +4,25 @@
 //! units table. Written files hold texts when the units have codes.
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io;
+use std::io::{self, BufWriter, Write};
+use std::iter;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use parquet::basic::{Compression, ZstdLevel};
+use parquet::column::writer::{ColumnCloseResult, get_column_writer, get_typed_column_writer};
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, DoubleType, FloatType, Int32Type};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesPtr};
+use parquet::file::writer::{SerializedFileWriter, SerializedPageWriter, TrackedWrite};
 use parquet::schema::parser::parse_message_type;
-use parquet::schema::types::ColumnPath;
+use parquet::schema::types::{ColumnDescPtr, ColumnPath};
 use rayon::prelude::*;
 
+use super::row_chunks::RowChunks;
 use super::triplets::Triplets;
 use super::{AnyFlowMatrix, FlowMatrix, FlowRows, Value, ValueType};
 use crate::columns::{Batch, Kind, ParquetFile, Values};
@@ -29,7 +33,7 @@ use crate::{Error, Result};
 const UNITS_KEY: &str = "flowrake.units";
 
 /// Entries of a row group, to which the rest of the last row is added.
-const GROUP_ENTRIES: usize = 1_000_000;
+const GROUP_ENTRIES: u64 = 1_000_000;
 
 /// Entries given to an encoder at a time.
 const BATCH_ENTRIES: usize = 1 << 13;
@@ -270,13 +274,13 @@ impl Columns<'_> {
 ///
 /// # Errors
 /// When the file cannot be written.
-pub fn write(
-    file: &mut File,
+pub fn write<W: Write + Send>(
+    out: W,
     rows: &dyn FlowRows,
     units: &Geography,
     metadata: &[(String, String)],
 ) -> io::Result<()> {
-    write_groups(file, rows, units, metadata).map_err(|error| match error {
+    write_groups(out, rows, units, metadata).map_err(|error| match error {
         ParquetError::External(source) => match source.downcast::<io::Error>() {
             Ok(source) => *source,
             Err(other) => io::Error::other(other),
@@ -285,8 +289,8 @@ pub fn write(
     })
 }
 
-fn write_groups(
-    file: &mut File,
+fn write_groups<W: Write + Send>(
+    out: W,
     rows: &dyn FlowRows,
     units: &Geography,
     metadata: &[(String, String)],
@@ -319,82 +323,115 @@ fn write_groups(
         .set_column_dictionary_enabled(ColumnPath::from("flow"), false)
         .build();
     let schema = Arc::new(parse_message_type(&schema)?);
-    let mut writer = SerializedFileWriter::new(file, schema, Arc::new(properties))?;
+    // Column chunks arrive in small pieces.
+    let out = BufWriter::with_capacity(1 << 20, out);
+    let mut writer = SerializedFileWriter::new(out, schema, Arc::new(properties))?;
     let codes: Vec<ByteArray> = if numbered {
         Vec::new()
     } else {
         units.geoids().iter().map(|geoid| geoid.as_str().into()).collect()
     };
-    let mut group = Group::default();
-    let (mut columns, mut flows) = (Vec::new(), Vec::new());
-    for i in 0..rows.units() {
-        rows.row(i, &mut columns, &mut flows);
-        group.origins.extend(columns.iter().map(|_| i as u32));
-        group.destinations.append(&mut columns);
-        group.flows.append(&mut flows);
-        if group.flows.len() >= GROUP_ENTRIES || i + 1 == rows.units() {
-            group.write(&mut writer, &codes, rows.value_type())?;
-        }
-    }
+    let encoder = Encoder {
+        columns: writer.schema_descr().columns().to_vec(),
+        properties: writer.properties().clone(),
+        codes,
+        value_type: rows.value_type(),
+        chunks: RowChunks::new(rows),
+    };
+    encoder.chunks.write(
+        GROUP_ENTRIES,
+        |rows| encoder.group(rows),
+        |group| {
+            let group = group?;
+            if group.iter().all(|column| column.entries.rows_written == 0) {
+                return Ok(());
+            }
+            let mut out = writer.next_row_group()?;
+            for column in group {
+                out.append_column(&column.bytes, column.entries)?;
+            }
+            out.close().map(drop)
+        },
+    )?;
     writer.close()?;
     Ok(())
 }
 
-/// Entries of the row group being filled.
-#[derive(Default)]
-struct Group {
-    origins: Vec<u32>,
-    destinations: Vec<u32>,
-    flows: Vec<f64>,
+/// A column of a row group as it goes into the file.
+struct EncodedColumn {
+    bytes: Bytes,
+    entries: ColumnCloseResult,
 }
 
-impl Group {
-    /// Writes the entries, if any, and forgets them.
-    fn write(
-        &mut self,
-        writer: &mut SerializedFileWriter<&mut File>,
-        codes: &[ByteArray],
-        value_type: ValueType,
-    ) -> std::result::Result<(), ParquetError> {
-        if self.flows.is_empty() {
-            return Ok(());
-        }
-        let mut group = writer.next_row_group()?;
-        for units in [&self.origins, &self.destinations] {
-            if codes.is_empty() {
-                write_column::<Int32Type, _>(&mut group, units, |&unit| unit.cast_signed())?;
-            } else {
-                write_column::<ByteArrayType, _>(&mut group, units, |&unit| {
-                    codes[unit as usize].clone()
-                })?;
-            }
-        }
-        match value_type {
-            ValueType::F16 | ValueType::F32 => {
-                write_column::<FloatType, _>(&mut group, &self.flows, |&flow| flow as f32)?;
-            }
-            ValueType::F64 => {
-                write_column::<DoubleType, _>(&mut group, &self.flows, |&flow| flow)?;
-            }
-        }
-        group.close()?;
-        self.origins.clear();
-        self.destinations.clear();
-        self.flows.clear();
-        Ok(())
-    }
+/// Makes row groups.
+struct Encoder<'a> {
+    columns: Vec<ColumnDescPtr>,
+    properties: WriterPropertiesPtr,
+    /// Codes of the units; none if they are only numbered.
+    codes: Vec<ByteArray>,
+    value_type: ValueType,
+    chunks: RowChunks<'a>,
 }
 
-/// Writes the next column of a row group in batches.
-fn write_column<T: DataType, S>(
-    group: &mut SerializedRowGroupWriter<&mut File>,
-    stored: &[S],
-    value: impl Fn(&S) -> T::T,
-) -> std::result::Result<(), ParquetError> {
-    let mut column = group.next_column()?.expect("the schema has three columns");
-    for batch in stored.chunks(BATCH_ENTRIES) {
-        let batch: Vec<T::T> = batch.iter().map(&value).collect();
-        column.typed::<T>().write_batch(&batch, None, None)?;
+type Encoded<T> = std::result::Result<T, ParquetError>;
+
+impl Encoder<'_> {
+    /// The columns of a row group, encoded in parallel.
+    fn group(&self, rows: Range<usize>) -> Encoded<[EncodedColumn; 3]> {
+        let row_ptr = self.chunks.row_ptr();
+        let ((origin, destination), flow) = rayon::join(
+            || {
+                rayon::join(
+                    || {
+                        let len = |i: usize| (row_ptr[i + 1] - row_ptr[i]) as usize;
+                        self.units(0, rows.clone().flat_map(|i| iter::repeat_n(i as u32, len(i))))
+                    },
+                    || self.units(1, self.chunks.columns(rows.clone()).into_iter()),
+                )
+            },
+            || {
+                let flows = self.chunks.flows(rows.clone()).into_iter();
+                match self.value_type {
+                    ValueType::F16 | ValueType::F32 => {
+                        self.column::<FloatType>(2, flows.map(|flow| flow as f32))
+                    }
+                    ValueType::F64 => self.column::<DoubleType>(2, flows),
+                }
+            },
+        );
+        Ok([origin?, destination?, flow?])
     }
-    column.close()
+
+    /// A column of units: their codes or, if they have none, their indices.
+    fn units(&self, column: usize, units: impl Iterator<Item = u32>) -> Encoded<EncodedColumn> {
+        if self.codes.is_empty() {
+            self.column::<Int32Type>(column, units.map(u32::cast_signed))
+        } else {
+            let codes = units.map(|unit| self.codes[unit as usize].clone());
+            self.column::<ByteArrayType>(column, codes)
+        }
+    }
+
+    fn column<T: DataType>(
+        &self,
+        column: usize,
+        mut values: impl Iterator<Item = T::T>,
+    ) -> Encoded<EncodedColumn> {
+        let mut out = TrackedWrite::new(Vec::new());
+        let pages = Box::new(SerializedPageWriter::new(&mut out));
+        let writer =
+            get_column_writer(self.columns[column].clone(), self.properties.clone(), pages);
+        let mut writer = get_typed_column_writer::<T>(writer);
+        let mut batch = Vec::with_capacity(BATCH_ENTRIES);
+        loop {
+            batch.clear();
+            batch.extend(values.by_ref().take(BATCH_ENTRIES));
+            if batch.is_empty() {
+                break;
+            }
+            writer.write_batch(&batch, None, None)?;
+        }
+        let entries = writer.close()?;
+        Ok(EncodedColumn { bytes: out.into_inner()?.into(), entries })
+    }
 }

@@ -1,10 +1,14 @@
 //! Rows of a matrix on their way into a file: made in parallel, written in order.
 
+use std::io;
 use std::ops::Range;
 
 use rayon::prelude::*;
 
 use super::{FlowRows, row_ranges};
+
+/// Entries made and written at a time: 1 MiB of 64-bit flows, 2 to 6 MiB of text.
+pub(super) const CHUNK_ENTRIES: u64 = 1 << 17;
 
 /// Entries that may be made and not yet written, whatever the number of threads.
 const AHEAD_ENTRIES: u64 = 1 << 23;
@@ -61,6 +65,25 @@ impl<'a> RowChunks<'a> {
             assert_eq!(all.len() as u64, self.row_ptr[i + 1] - start, "entries up to row {i}");
         }
         all
+    }
+
+    /// Calls `visit` with origin, destination and persons of every entry of some rows.
+    ///
+    /// # Errors
+    /// The first error of `visit`.
+    pub fn for_each(
+        &self,
+        rows: Range<usize>,
+        mut visit: impl FnMut(usize, u32, f64) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let (mut columns, mut flows) = (Vec::new(), Vec::new());
+        for i in rows {
+            self.rows.row(i, &mut columns, &mut flows);
+            for (&j, &flow) in columns.iter().zip(&flows) {
+                visit(i, j, flow)?;
+            }
+        }
+        Ok(())
     }
 
     /// Cuts the rows into chunks of at least `entries` entries each, but for the last; makes what

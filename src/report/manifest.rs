@@ -1,5 +1,7 @@
 //! The run manifest: what went in, what was done, what came out.
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -12,6 +14,34 @@ struct Input {
     path: PathBuf,
     size_bytes: u64,
     blake3: String,
+}
+
+/// Bytes of a file hashed together; twice as many are held.
+const BUFFER_BYTES: u64 = 8 << 20;
+
+impl Input {
+    /// Hashes a file. The next bytes are read while the last ones are hashed.
+    fn hashed(path: &Path) -> io::Result<Self> {
+        let mut file = File::open(path)?;
+        let mut hasher = blake3::Hasher::new();
+        let (mut last, mut next) = (Vec::new(), Vec::new());
+        loop {
+            let (read, _) = rayon::join(
+                || file.by_ref().take(BUFFER_BYTES).read_to_end(&mut next),
+                || hasher.update_rayon(&last).count(),
+            );
+            if read? == 0 {
+                break;
+            }
+            std::mem::swap(&mut last, &mut next);
+            next.clear();
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            size_bytes: hasher.count(),
+            blake3: hasher.finalize().to_hex().to_string(),
+        })
+    }
 }
 
 /// A file written.
@@ -47,13 +77,7 @@ impl<R: Serialize> Manifest<R> {
     ) -> Result<Self> {
         let inputs = inputs
             .iter()
-            .map(|path| {
-                let mut hasher = blake3::Hasher::new();
-                hasher.update_mmap_rayon(path).map_err(|e| Error::io(path, e))?;
-                let size_bytes = hasher.count();
-                let blake3 = hasher.finalize().to_hex().to_string();
-                Ok(Input { path: path.clone(), size_bytes, blake3 })
-            })
+            .map(|path| Input::hashed(path).map_err(|e| Error::io(path, e)))
             .collect::<Result<_>>()?;
         Ok(Self {
             program: "flowrake",
