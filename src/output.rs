@@ -162,6 +162,8 @@ fn folder(path: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+
     use super::*;
 
     fn names(folder: &Path) -> Vec<String> {
@@ -202,6 +204,28 @@ mod tests {
         outputs.commit().unwrap();
         assert_eq!((fs::read(a).unwrap(), fs::read(b).unwrap()), (b"1".to_vec(), b"2".to_vec()));
         assert_eq!(names(folder.path()).len(), 2);
+    }
+
+    #[test]
+    fn bytes_on_their_way_may_still_be_changed() {
+        let mut file = tempfile::tempfile().unwrap();
+        let mut out = OutputFile { file: &mut file, position: 0, under_way: 0 };
+        let chunk = vec![1; WRITEBACK_BYTES as usize - 1];
+        for _ in 0..2 {
+            out.write_all(&chunk).unwrap();
+        }
+        assert_eq!(out.under_way, 2 * WRITEBACK_BYTES - 2);
+        out.seek(SeekFrom::Start(5)).unwrap();
+        out.write_all(&[7]).unwrap();
+        out.seek(SeekFrom::End(0)).unwrap();
+        out.write_all(&[8]).unwrap();
+        assert_eq!(out.position, 2 * WRITEBACK_BYTES - 1);
+        file.rewind().unwrap();
+        let mut found = Vec::new();
+        file.read_to_end(&mut found).unwrap();
+        let mut expected = vec![1; 2 * WRITEBACK_BYTES as usize - 1];
+        (expected[5], *expected.last_mut().unwrap()) = (7, 8);
+        assert!(found == expected, "{} bytes", found.len());
     }
 
     #[cfg(unix)]

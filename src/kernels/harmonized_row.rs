@@ -32,13 +32,28 @@ pub fn harmonized_row<V: Value>(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::super::samples;
     use super::*;
+    use crate::geography::Partition;
+    use crate::ipf::{Entries, Groups};
 
     #[test]
     fn by_hand() {
-        let mut flows = vec![99.0];
-        harmonized_row(samples::matrix().movers(), &samples::scaling(), 0, &mut flows);
-        assert_eq!(flows, [99.0, 16.0, 48.0]);
+        let (matrix, mut scaling) = (samples::matrix(), samples::scaling());
+        let row = |scaling: &Scaling| {
+            let mut flows = vec![99.0];
+            harmonized_row(matrix.movers(), scaling, 0, &mut flows);
+            flows
+        };
+        assert_eq!(row(&scaling), [99.0, 16.0, 48.0]);
+        let all = Arc::new(Partition::from_parts("all", vec![0; 3], vec!["all".into()]));
+        let twice = samples::margin(|_| Groups::Block(all.clone(), all.clone()), Entries::Movers);
+        scaling.apply(&twice, &[2.0]);
+        assert_eq!(scaling.blocks.len(), 2);
+        assert_eq!(row(&scaling), [99.0, 32.0, 96.0]);
+        scaling.blocks.clear();
+        assert_eq!(row(&scaling), [99.0, 1.0, 6.0]);
     }
 }

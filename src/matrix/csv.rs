@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::row_chunks::{CHUNK_ENTRIES, RowChunks};
+use super::row_chunks::RowChunks;
 use super::triplets::Triplets;
 use super::value::{parse_persons, write_shortest};
 use super::{FlowMatrix, FlowRows};
@@ -80,25 +80,18 @@ pub fn write<W: Write + Send>(
 ) -> io::Result<()> {
     let chunks = RowChunks::new(rows);
     let code = |unit: usize| units.geoids()[unit].as_str();
-    let mut header = csv::Writer::from_writer(&mut out);
-    header.write_record(COLUMNS)?;
-    header.flush()?;
-    drop(header);
-    chunks.write(
-        CHUNK_ENTRIES,
-        |chunk| {
-            let mut lines = csv::Writer::from_writer(Vec::new());
-            let mut text = Vec::new();
-            chunks.for_each(chunk, |i, j, flow| {
-                text.clear();
-                write_shortest(&mut text, flow, rows.value_type())?;
-                lines.write_field(code(i))?;
-                lines.write_field(code(j as usize))?;
-                lines.write_field(&text)?;
-                Ok(lines.write_record(None::<&[u8]>)?)
-            })?;
-            lines.into_inner().map_err(csv::IntoInnerError::into_error)
-        },
-        |lines: io::Result<Vec<u8>>| out.write_all(&lines?),
-    )
+    out.write_all(format!("{}\n", COLUMNS.join(",")).as_bytes())?;
+    chunks.write_text(&mut out, |chunk, out| {
+        let mut out = csv::Writer::from_writer(out);
+        let mut text = Vec::new();
+        chunks.for_each(chunk, |i, j, flow| {
+            text.clear();
+            write_shortest(&mut text, flow, rows.value_type())?;
+            out.write_field(code(i))?;
+            out.write_field(code(j as usize))?;
+            out.write_field(&text)?;
+            Ok(out.write_record(None::<&[u8]>)?)
+        })?;
+        out.flush()
+    })
 }

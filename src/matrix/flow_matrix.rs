@@ -291,6 +291,19 @@ mod tests {
     }
 
     #[test]
+    fn stayers_are_added_to_moves_within_the_unit() {
+        let movers = Csr::new(2, vec![0, 2, 3], vec![0, 1, 0], vec![2.0, 1.0, 4.0]);
+        let m = FlowMatrix::new(vec![5.0, 3.0], movers);
+        let (mut columns, mut flows) = (vec![9], vec![9.0]);
+        for i in 0..2 {
+            m.push_columns(i, &mut columns);
+            m.push_flows(i, &mut flows);
+        }
+        assert_eq!((columns, flows), (vec![9, 0, 1, 0, 1], vec![9.0, 7.0, 1.0, 4.0, 3.0]));
+        assert_eq!([m.row_len(0), m.row_len(1)], [2, 2]);
+    }
+
+    #[test]
     fn sprs_round_trip() {
         let m = FlowMatrix::from_triplets(3, &[(2, 0, 1.0), (1, 1, 5.0), (0, 2, 2.0)]);
         assert_eq!(FlowMatrix::from_sprs(&m.to_sprs()).unwrap(), m);

@@ -7,7 +7,7 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
 
 use super::file::check_size;
-use super::row_chunks::{CHUNK_ENTRIES, RowChunks};
+use super::row_chunks::RowChunks;
 use super::triplets::Triplets;
 use super::value::{parse_persons, write_shortest};
 use super::{FlowMatrix, FlowRows};
@@ -163,19 +163,13 @@ pub fn write<W: Write + Send>(
     }
     head += &format!("{n} {n} {}\n", chunks.nnz(), n = rows.units());
     out.write_all(head.as_bytes())?;
-    chunks.write(
-        CHUNK_ENTRIES,
-        |chunk| {
-            let mut lines = Vec::new();
-            chunks.for_each(chunk, |i, j, flow| {
-                write!(lines, "{} {} ", i + 1, u64::from(j) + 1)?;
-                write_shortest(&mut lines, flow, rows.value_type())?;
-                writeln!(lines)
-            })?;
-            Ok(lines)
-        },
-        |lines: io::Result<Vec<u8>>| out.write_all(&lines?),
-    )
+    chunks.write_text(&mut out, |chunk, out| {
+        chunks.for_each(chunk, |i, j, flow| {
+            write!(out, "{} {} ", i + 1, u64::from(j) + 1)?;
+            write_shortest(out, flow, rows.value_type())?;
+            writeln!(out)
+        })
+    })
 }
 
 #[cfg(test)]

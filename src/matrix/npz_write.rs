@@ -89,21 +89,17 @@ fn write_csr<W: Write + Seek + Send, const INDEX_BYTES: usize>(
         let row_ptr = chunks.row_ptr().iter().map(|&end| index(end));
         npz.numbers("indptr", index_descr, n + 1, row_ptr)?;
         npz.member("indices", index_descr, &[nnz], nnz * INDEX_BYTES)?;
-        npz.chunks(chunks, |rows| {
-            chunks.columns(rows).into_iter().map(|j| index(u64::from(j))).collect()
-        })?;
+        npz.chunks(chunks, |rows, out| chunks.columns(rows, |j| index(u64::from(j)), out))?;
         match rows.value_type() {
             ValueType::F16 | ValueType::F32 => {
                 npz.member("data", "<f4", &[nnz], nnz * 4)?;
-                npz.chunks(chunks, |rows| {
-                    chunks.flows(rows).into_iter().map(|v| (v as f32).to_le_bytes()).collect()
+                npz.chunks(chunks, |rows, out| {
+                    chunks.flows(rows, |flow| (flow as f32).to_le_bytes(), out);
                 })
             }
             ValueType::F64 => {
                 npz.member("data", "<f8", &[nnz], nnz * 8)?;
-                npz.chunks(chunks, |rows| {
-                    chunks.flows(rows).into_iter().map(f64::to_le_bytes).collect()
-                })
+                npz.chunks(chunks, |rows, out| chunks.flows(rows, f64::to_le_bytes, out))
             }
         }
     })
@@ -225,11 +221,11 @@ impl<W: Write + Seek> Npz<W> {
         self.zip.write_all(&self.buffer)
     }
 
-    /// Elements made by chunk of rows.
+    /// Elements that are made by chunk of rows.
     fn chunks<const BYTES: usize>(
         &mut self,
         chunks: &RowChunks,
-        elements: impl Fn(Range<usize>) -> Vec<[u8; BYTES]> + Sync,
+        elements: impl Fn(Range<usize>, &mut Vec<[u8; BYTES]>) + Sync,
     ) -> io::Result<()>
     where
         W: Send,

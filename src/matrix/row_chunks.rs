@@ -1,6 +1,6 @@
 //! Rows of a matrix on their way into a file: made in parallel, written in order.
 
-use std::io;
+use std::io::{self, Write};
 use std::ops::Range;
 
 use rayon::prelude::*;
@@ -41,30 +41,38 @@ impl<'a> RowChunks<'a> {
         self.row_ptr[self.rows.units()]
     }
 
-    /// The columns of some rows, one after the other.
+    /// Replaces `out` by what `element` makes of the columns of some rows.
     ///
     /// # Panics
     /// If a row is not as long as it said.
-    pub fn columns(&self, rows: Range<usize>) -> Vec<u32> {
-        self.joined(rows, |i, columns| self.rows.push_columns(i, columns))
+    pub fn columns<T>(&self, rows: Range<usize>, element: impl Fn(u32) -> T, out: &mut Vec<T>) {
+        self.elements(rows, |i, columns| self.rows.push_columns(i, columns), element, out);
     }
 
-    /// The flows of some rows, one after the other, in persons.
+    /// Replaces `out` by what `element` makes of the flows of some rows, in persons.
     ///
     /// # Panics
     /// If a row is not as long as it said.
-    pub fn flows(&self, rows: Range<usize>) -> Vec<f64> {
-        self.joined(rows, |i, flows| self.rows.push_flows(i, flows))
+    pub fn flows<T>(&self, rows: Range<usize>, element: impl Fn(f64) -> T, out: &mut Vec<T>) {
+        self.elements(rows, |i, flows| self.rows.push_flows(i, flows), element, out);
     }
 
-    fn joined<T>(&self, rows: Range<usize>, push: impl Fn(usize, &mut Vec<T>)) -> Vec<T> {
-        let start = self.row_ptr[rows.start];
-        let mut all = Vec::with_capacity((self.row_ptr[rows.end] - start) as usize);
+    fn elements<S: Copy, T>(
+        &self,
+        rows: Range<usize>,
+        push: impl Fn(usize, &mut Vec<S>),
+        element: impl Fn(S) -> T,
+        out: &mut Vec<T>,
+    ) {
+        out.clear();
+        let mut row = Vec::new();
         for i in rows {
-            push(i, &mut all);
-            assert_eq!(all.len() as u64, self.row_ptr[i + 1] - start, "entries up to row {i}");
+            row.clear();
+            push(i, &mut row);
+            let expected = self.row_ptr[i + 1] - self.row_ptr[i];
+            assert_eq!(row.len() as u64, expected, "entries of row {i}");
+            out.extend(row.iter().map(|&v| element(v)));
         }
-        all
     }
 
     /// Calls `visit` with origin, destination and persons of every entry of some rows.
@@ -86,34 +94,57 @@ impl<'a> RowChunks<'a> {
         Ok(())
     }
 
-    /// Cuts the rows into chunks of at least `entries` entries each, but for the last; makes what
-    /// `make` makes of each, and writes that in the order of the rows. The next chunks are made
-    /// while the last ones are written. What is written is the same at any number of threads.
+    /// Writes the text that `lines` adds for some rows.
+    ///
+    /// # Errors
+    /// When `out` cannot be written.
+    pub fn write_text(
+        &self,
+        out: &mut (impl Write + Send),
+        lines: impl Fn(Range<usize>, &mut Vec<u8>) -> io::Result<()> + Sync,
+    ) -> io::Result<()> {
+        let make = |rows, text: &mut Vec<u8>| {
+            text.clear();
+            lines(rows, text).expect("a Vec can be written to");
+        };
+        self.write(CHUNK_ENTRIES, make, |text| out.write_all(text))
+    }
+
+    /// Cuts the rows into chunks of at least `entries` entries each, but for the last; lets `make`
+    /// put what becomes of each into a slot, which `write` then takes, in the order of the rows.
+    /// The next chunks are made while the last ones are written. Slots are used again, as `write`
+    /// has left them. What is written is the same at any number of threads.
     ///
     /// # Errors
     /// The first error of `write`, which is not called again.
-    pub fn write<T: Send, E: Send>(
+    pub fn write<T: Default + Send, E: Send>(
         &self,
         entries: u64,
-        make: impl Fn(Range<usize>) -> T + Sync,
-        mut write: impl FnMut(T) -> Result<(), E> + Send,
+        make: impl Fn(Range<usize>, &mut T) + Sync,
+        mut write: impl FnMut(&mut T) -> Result<(), E> + Send,
     ) -> Result<(), E> {
         let chunks = row_ranges(&self.row_ptr, entries);
         // Half of what is ahead is being made, the other half being written.
         let most = (AHEAD_ENTRIES / 2 / entries).max(1) as usize;
         let at_once = most.min(2 * rayon::current_num_threads());
-        let make_all = |chunks: &[Range<usize>]| -> Vec<T> {
-            chunks.par_iter().map(|rows| make(rows.clone())).collect()
+        let slots = || Vec::from_iter((0..at_once).map(|_| T::default()));
+        let (mut made, mut next) = (slots(), slots());
+        let make_all = |chunks: &[Range<usize>], slots: &mut [T]| {
+            let chunks = chunks.par_iter().zip(slots);
+            chunks.for_each(|(rows, slot)| make(rows.clone(), slot));
         };
         let mut batches = chunks.chunks(at_once);
-        let mut made = batches.next().map_or_else(Vec::new, make_all);
-        while !made.is_empty() {
-            let (written, next) = rayon::join(
-                || made.into_iter().try_for_each(&mut write),
-                || batches.next().map_or_else(Vec::new, make_all),
+        let mut batch = batches.next().unwrap_or_default();
+        make_all(batch, &mut made);
+        while !batch.is_empty() {
+            let next_batch = batches.next().unwrap_or_default();
+            let (written, ()) = rayon::join(
+                || made[..batch.len()].iter_mut().try_for_each(&mut write),
+                || make_all(next_batch, &mut next),
             );
             written?;
-            made = next;
+            std::mem::swap(&mut made, &mut next);
+            batch = next_batch;
         }
         Ok(())
     }
@@ -152,22 +183,31 @@ mod tests {
         for entries in [1, 2, 3, 41, 46, 47, 1 << 30] {
             for threads in [1, 2, 8] {
                 let mut written: Vec<(Range<usize>, Vec<u32>, Vec<f64>)> = Vec::new();
-                let make = |rows: Range<usize>| {
-                    (rows.clone(), chunks.columns(rows.clone()), chunks.flows(rows))
-                };
                 let done: Result<(), ()> = on(threads, || {
-                    chunks.write(entries, make, |chunk| {
-                        written.push(chunk);
-                        Ok(())
-                    })
+                    chunks.write(
+                        entries,
+                        |rows, slot: &mut (Range<usize>, Vec<u32>, Vec<f64>)| {
+                            slot.0 = rows.clone();
+                            chunks.columns(rows.clone(), |j| j, &mut slot.1);
+                            chunks.flows(rows, |flow| flow, &mut slot.2);
+                        },
+                        |slot| {
+                            written.push(slot.clone());
+                            Ok(())
+                        },
+                    )
                 });
                 done.unwrap();
                 let rows: Vec<usize> = written.iter().flat_map(|chunk| chunk.0.clone()).collect();
-                assert_eq!(rows, (0..40).collect::<Vec<_>>(), "{entries} entries");
-                let columns = written.iter().map(|chunk| chunk.1.as_slice()).collect::<Vec<_>>();
-                assert_eq!(columns.concat(), chunks.columns(0..40));
-                let flows = written.iter().map(|chunk| chunk.2.as_slice()).collect::<Vec<_>>();
-                assert_eq!(flows.concat(), chunks.flows(0..40));
+                assert_eq!(rows, (0..40).collect::<Vec<_>>(), "chunks of {entries} entries");
+                for (rows, columns, flows) in &written {
+                    let (mut own_columns, mut own_flows) = (Vec::new(), Vec::new());
+                    for i in rows.clone() {
+                        matrix.push_columns(i, &mut own_columns);
+                        matrix.push_flows(i, &mut own_flows);
+                    }
+                    assert_eq!((columns, flows), (&own_columns, &own_flows), "rows {rows:?}");
+                }
             }
         }
     }
@@ -177,7 +217,9 @@ mod tests {
         let matrix = FlowMatrix::<f64>::from_triplets(0, &[]);
         let chunks = RowChunks::new(&matrix);
         assert_eq!((chunks.row_ptr(), chunks.nnz()), (&[0][..], 0));
-        chunks.write(1, |rows| rows, |rows| Err(rows)).unwrap();
+        chunks
+            .write(1, |rows, slot| *slot = rows, |rows: &mut Range<usize>| Err(rows.clone()))
+            .unwrap();
     }
 
     #[test]
@@ -186,17 +228,12 @@ mod tests {
         let chunks = RowChunks::new(&matrix);
         for threads in [1, 2, 8] {
             let mut left = 3;
-            let done = on(threads, || {
-                chunks.write(
-                    1,
-                    |rows| rows,
-                    |rows| {
-                        left -= 1;
-                        if left == 0 { Err(rows) } else { Ok(()) }
-                    },
-                )
-            });
-            assert_eq!((done, left), (Err(3..4), 0), "{threads} threads");
+            let write = |rows: &mut Range<usize>| {
+                left -= 1;
+                if left == 0 { Err(rows.clone()) } else { Ok(()) }
+            };
+            let done = on(threads, || chunks.write(1, |rows, slot| *slot = rows, write));
+            assert_eq!((done, left), (Err(2..3), 0), "{threads} threads");
         }
     }
 }

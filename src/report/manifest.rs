@@ -101,3 +101,26 @@ impl<R: Serialize> Manifest<R> {
         serde_json::to_string_pretty(self).expect("plain data")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_hash_like_the_whole() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let buffer = BUFFER_BYTES as usize;
+        for length in [0, 1, buffer - 1, buffer, buffer + 1, 2 * buffer + 7] {
+            let bytes: Vec<u8> = (0..length).map(|k| (k % 251) as u8).collect();
+            std::fs::write(file.path(), &bytes).unwrap();
+            let input = Input::hashed(file.path()).unwrap();
+            assert_eq!(input.size_bytes, length as u64);
+            assert_eq!(input.blake3, blake3::hash(&bytes).to_hex().as_str(), "{length} bytes");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(
+            Input::hashed(&folder.path().join("none")).unwrap_err().kind(),
+            io::ErrorKind::NotFound
+        );
+    }
+}
