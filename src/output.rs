@@ -143,7 +143,8 @@ fn start_writeback(file: &File, bytes: Range<u64>) {
     #[cfg(target_os = "linux")]
     {
         use std::os::fd::AsRawFd;
-        let (start, length) = (bytes.start as i64, (bytes.end - bytes.start) as i64);
+        let start = bytes.start.cast_signed();
+        let length = (bytes.end - bytes.start).cast_signed();
         // SAFETY: the descriptor is open as long as `file`, and no memory is passed.
         unsafe {
             libc::sync_file_range(file.as_raw_fd(), start, length, libc::SYNC_FILE_RANGE_WRITE);

@@ -157,12 +157,11 @@ pub fn write<W: Write + Send>(
     metadata: &[(String, String)],
 ) -> io::Result<()> {
     let chunks = RowChunks::new(rows);
-    let mut head = format!("{HEADER} real general\n");
+    writeln!(out, "{HEADER} real general")?;
     for (key, value) in metadata {
-        head += &format!("% {key}: {}\n", value.replace(['\n', '\r'], " "));
+        writeln!(out, "% {key}: {}", value.replace(['\n', '\r'], " "))?;
     }
-    head += &format!("{n} {n} {}\n", chunks.nnz(), n = rows.units());
-    out.write_all(head.as_bytes())?;
+    writeln!(out, "{n} {n} {}", chunks.nnz(), n = rows.units())?;
     chunks.write_text(&mut out, |chunk, out| {
         chunks.for_each(chunk, |i, j, flow| {
             write!(out, "{} {} ", i + 1, u64::from(j) + 1)?;

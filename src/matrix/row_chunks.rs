@@ -127,7 +127,7 @@ impl<'a> RowChunks<'a> {
         // Half of what is ahead is being made, the other half being written.
         let most = (AHEAD_ENTRIES / 2 / entries).max(1) as usize;
         let at_once = most.min(2 * rayon::current_num_threads());
-        let slots = || Vec::from_iter((0..at_once).map(|_| T::default()));
+        let slots = || -> Vec<T> { (0..at_once).map(|_| T::default()).collect() };
         let (mut made, mut next) = (slots(), slots());
         let make_all = |chunks: &[Range<usize>], slots: &mut [T]| {
             let chunks = chunks.par_iter().zip(slots);
