@@ -1,7 +1,8 @@
 //! Output files: written whole under a temporary name, then renamed.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
@@ -39,7 +40,7 @@ impl Outputs {
     pub fn add(
         &mut self,
         path: &Path,
-        write_content: impl FnOnce(&mut File) -> io::Result<()>,
+        write_content: impl FnOnce(&mut OutputFile) -> io::Result<()>,
     ) -> Result<()> {
         let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let older = fs::metadata(&target).ok();
@@ -72,7 +73,7 @@ impl Outputs {
 /// As [`Outputs::add`] and [`Outputs::commit`].
 pub fn write_atomically(
     path: &Path,
-    write_content: impl FnOnce(&mut File) -> io::Result<()>,
+    write_content: impl FnOnce(&mut OutputFile) -> io::Result<()>,
 ) -> Result<()> {
     let mut outputs = Outputs::default();
     outputs.add(path, write_content)?;
@@ -82,7 +83,7 @@ pub fn write_atomically(
 fn temporary(
     target: &Path,
     permissions: Option<fs::Permissions>,
-    write_content: impl FnOnce(&mut File) -> io::Result<()>,
+    write_content: impl FnOnce(&mut OutputFile) -> io::Result<()>,
 ) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".flowrake-").suffix(".part");
@@ -91,13 +92,66 @@ fn temporary(
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut file = builder.tempfile_in(folder(target))?;
-    write_content(file.as_file_mut())?;
+    write_content(&mut OutputFile { file: file.as_file_mut(), position: 0, under_way: 0 })?;
     if let Some(permissions) = permissions {
         file.as_file().set_permissions(permissions)?;
     }
     // Network disks report a full quota here at the latest.
     file.as_file().sync_all()?;
     Ok(file)
+}
+
+/// Bytes that set out for the disk together.
+const WRITEBACK_BYTES: u64 = 16 << 20;
+
+/// A file being written. Its bytes are on their way to the disk while more of them are made, so that
+/// little is left to wait for when it is flushed at the end.
+#[derive(Debug)]
+pub struct OutputFile<'a> {
+    file: &'a mut File,
+    position: u64,
+    /// The bytes before this are on their way.
+    under_way: u64,
+}
+
+impl Write for OutputFile<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.position += written as u64;
+        if self.position >= self.under_way + WRITEBACK_BYTES {
+            start_writeback(self.file, self.under_way..self.position);
+            self.under_way = self.position;
+        }
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Seek for OutputFile<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.position = self.file.seek(to)?;
+        Ok(self.position)
+    }
+}
+
+/// Asks the system to write these bytes of a file to the disk from now on, where it can be asked.
+/// It may do so later, or never: only `sync_all` promises anything.
+fn start_writeback(file: &File, bytes: Range<u64>) {
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::fd::AsRawFd;
+        let start = bytes.start.cast_signed();
+        let length = (bytes.end - bytes.start).cast_signed();
+        // SAFETY: the descriptor is open as long as `file`, and no memory is passed.
+        unsafe {
+            libc::sync_file_range(file.as_raw_fd(), start, length, libc::SYNC_FILE_RANGE_WRITE);
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (file, bytes);
 }
 
 fn folder(path: &Path) -> PathBuf {
@@ -109,7 +163,7 @@ fn folder(path: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
+    use std::io::Read;
 
     use super::*;
 
@@ -151,6 +205,28 @@ mod tests {
         outputs.commit().unwrap();
         assert_eq!((fs::read(a).unwrap(), fs::read(b).unwrap()), (b"1".to_vec(), b"2".to_vec()));
         assert_eq!(names(folder.path()).len(), 2);
+    }
+
+    #[test]
+    fn bytes_on_their_way_may_still_be_changed() {
+        let mut file = tempfile::tempfile().unwrap();
+        let mut out = OutputFile { file: &mut file, position: 0, under_way: 0 };
+        let chunk = vec![1; WRITEBACK_BYTES as usize - 1];
+        for _ in 0..2 {
+            out.write_all(&chunk).unwrap();
+        }
+        assert_eq!(out.under_way, 2 * WRITEBACK_BYTES - 2);
+        out.seek(SeekFrom::Start(5)).unwrap();
+        out.write_all(&[7]).unwrap();
+        out.seek(SeekFrom::End(0)).unwrap();
+        out.write_all(&[8]).unwrap();
+        assert_eq!(out.position, 2 * WRITEBACK_BYTES - 1);
+        file.rewind().unwrap();
+        let mut found = Vec::new();
+        file.read_to_end(&mut found).unwrap();
+        let mut expected = vec![1; 2 * WRITEBACK_BYTES as usize - 1];
+        (expected[5], *expected.last_mut().unwrap()) = (7, 8);
+        assert!(found == expected, "{} bytes", found.len());
     }
 
     #[cfg(unix)]

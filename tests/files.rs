@@ -4,6 +4,7 @@
 mod cli;
 
 use std::fs;
+use std::io::{self, Cursor, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -11,7 +12,7 @@ use assert_cmd::cargo::cargo_bin;
 use cli::python;
 use flowrake::geography::{Geography, Geoid};
 use flowrake::matrix::npz::{Array, write_arrays};
-use flowrake::matrix::{AnyFlowMatrix, FlowMatrix, file};
+use flowrake::matrix::{AnyFlowMatrix, FlowMatrix, csv, file, matrix_market, npz, parquet};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
@@ -367,6 +368,114 @@ fn a_full_disk_leaves_nothing_behind() {
                 assert_eq!(fs::read_to_string(&path).unwrap(), text);
                 fs::remove_file(path).unwrap();
             }
+        }
+    }
+}
+
+type Writer = (&'static str, fn(&mut FullDisk, &FlowMatrix<f64>, &Geography) -> io::Result<()>);
+
+/// The writers of all formats.
+const WRITERS: [Writer; 4] = [
+    ("npz", |out, matrix, _| npz::write(out, matrix)),
+    ("parquet", |out, matrix, units| parquet::write(out, matrix, units, &[])),
+    ("mtx", |out, matrix, _| matrix_market::write(out, matrix, &[])),
+    ("csv", |out, matrix, units| csv::write(out, matrix, units)),
+];
+
+/// A file in memory with room for some bytes.
+struct FullDisk {
+    file: Cursor<Vec<u8>>,
+    room: usize,
+}
+
+impl Write for FullDisk {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let left = self.room.saturating_sub(self.file.position() as usize);
+        if left == 0 {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.file.write(&bytes[..bytes.len().min(left)])
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Seek for FullDisk {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
+    }
+}
+
+/// Writes on some threads; what arrived, and how it ended.
+fn write_on(
+    threads: usize,
+    writer: Writer,
+    matrix: &FlowMatrix<f64>,
+    room: usize,
+) -> (Vec<u8>, io::Result<()>) {
+    let codes = (0..matrix.units()).map(|i| Geoid::new(format!("{i:06}")));
+    let units = Geography::new(codes.collect()).unwrap();
+    let mut disk = FullDisk { file: Cursor::default(), room };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    let done = pool.install(|| writer.1(&mut disk, matrix, &units));
+    (disk.file.into_inner(), done)
+}
+
+#[test]
+fn files_have_the_same_bytes_at_any_number_of_threads() {
+    // Two row groups of Parquet, ten chunks of the others, one of them a single row.
+    const UNITS: u32 = 140_000;
+    let row = |i: u32| {
+        let step = if i == 7 { 1 } else { UNITS / 7 };
+        (i % step..UNITS).step_by(step as usize).map(move |j| (i, j, f64::from(j % 97 + 1) / 8.0))
+    };
+    let matrix =
+        FlowMatrix::from_triplets(UNITS as usize, &(0..UNITS).flat_map(row).collect::<Vec<_>>());
+    for writer in WRITERS {
+        let (one, done) = write_on(1, writer, &matrix, usize::MAX);
+        done.unwrap();
+        assert!(one.len() > 1_000_000, "{}: {} bytes", writer.0, one.len());
+        for threads in [2, 8] {
+            let (bytes, done) = write_on(threads, writer, &matrix, usize::MAX);
+            done.unwrap();
+            let differs = one.iter().zip(&bytes).position(|(a, b)| a != b);
+            assert!(one == bytes, "{}: differs at {threads} threads from {differs:?}", writer.0);
+        }
+    }
+}
+
+#[test]
+fn a_disk_that_fills_up_is_one_error() {
+    let entries: Vec<(u32, u32, f64)> =
+        (0..400 * 400).map(|k| (k / 400, k % 400, f64::from(k + 1).sqrt())).collect();
+    let matrix = FlowMatrix::from_triplets(400, &entries);
+    for writer in WRITERS {
+        let whole = write_on(2, writer, &matrix, usize::MAX).0.len();
+        for threads in [1, 8] {
+            for room in [0, 3, whole / 5, whole / 2, whole - 1] {
+                let error = write_on(threads, writer, &matrix, room).1.unwrap_err();
+                let what = format!("{}: room for {room} of {whole} bytes", writer.0);
+                assert_eq!(error.kind(), io::ErrorKind::StorageFull, "{what}: {error}");
+            }
+            write_on(threads, writer, &matrix, whole).1.unwrap();
+        }
+    }
+}
+
+#[test]
+fn matrices_without_entries_are_files() {
+    let folder = tempfile::tempdir().unwrap();
+    for extension in ["npz", "parquet", "mtx", "csv"] {
+        for n in [0, 1, 3] {
+            let path = folder.path().join(format!("{n}.{extension}"));
+            let matrix = FlowMatrix::from_triplets(n, &[]);
+            let codes = (0..n).map(|i| Geoid::new(format!("{i:05}")));
+            let units = Geography::new(codes.collect()).unwrap();
+            file::write(&path, &matrix, &units, &[]).unwrap();
+            let found = file::read(&path, Some(&units)).unwrap().0;
+            assert_eq!(found, AnyFlowMatrix::F64(matrix), "{}", path.display());
         }
     }
 }

@@ -67,6 +67,7 @@ pub(super) fn harmonized<V: Value>(seed: &FlowMatrix<V>, scaling: &Scaling, flow
     }
     parts.into_par_iter().for_each_init(Vec::new, |row, (rows, mut part)| {
         for i in rows {
+            row.clear();
             kernels::harmonized_row(movers, scaling, i, row);
             let own;
             (own, part) = part.split_at_mut(row.len());

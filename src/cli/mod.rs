@@ -1,7 +1,6 @@
 //! The commands, one file each: the only place that prints.
 
 use std::ffi::OsString;
-use std::fs::File;
 use std::io::{self, ErrorKind, Write as _};
 use std::iter;
 use std::path::{Path, PathBuf};
@@ -83,7 +82,7 @@ fn units_path(output: &Path) -> PathBuf {
 }
 
 /// Writes a units table: geoid and its columns.
-fn write_units(file: &mut File, units: &Geography) -> io::Result<()> {
+fn write_units(file: impl io::Write, units: &Geography) -> io::Result<()> {
     let mut out = csv::Writer::from_writer(file);
     out.write_record(iter::once("geoid").chain(units.column_names()))?;
     let columns: Vec<&[String]> =

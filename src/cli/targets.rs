@@ -329,7 +329,7 @@ fn target_files(
 }
 
 impl TargetFile {
-    fn write(&self, file: &mut std::fs::File) -> std::io::Result<()> {
+    fn write(&self, file: impl std::io::Write) -> std::io::Result<()> {
         let mut out = csv::Writer::from_writer(file);
         let pairs = self.rows.first().is_some_and(|(codes, _)| codes.len() == 2);
         let has_moe = self.rows.iter().any(|(_, target)| target.moe.is_some());

@@ -209,10 +209,8 @@ fn assert_fixed_twins<V: Value>(device: &Arc<Device>, movers: Csr<V>, number_of_
 
     let mut flows = on_device.harmonized_values(&before).unwrap();
     let mut twin = Vec::new();
-    let mut row = Vec::new();
     for i in 0..units {
-        kernels::harmonized_row(m, &before, i, &mut row);
-        twin.append(&mut row);
+        kernels::harmonized_row(m, &before, i, &mut twin);
         let (columns, values) = m.row(i);
         let first = twin.len() - columns.len();
         for (k, (&j, &v)) in (first..).zip(columns.iter().zip(values)) {

@@ -22,13 +22,16 @@ impl<V: Value> FlowRows for Harmonized<'_, V> {
         self.seed.row_len(i)
     }
 
-    fn row(&self, i: usize, columns: &mut Vec<u32>, flows: &mut Vec<f64>) {
-        columns.clear();
-        columns.extend_from_slice(self.seed.movers().row(i).0);
-        kernels::harmonized_row(self.seed.movers(), self.scaling, i, flows);
-        // The structure of the seed is kept, so that an emptied stayer count is a stored 0.
-        if self.seed.stayers()[i] != 0.0 {
-            merge_stayer(i, self.seed.stayers()[i] * self.scaling.stayers[i], columns, flows);
+    /// The structure of the seed is kept, so that an emptied stayer count is a stored 0.
+    fn push_columns(&self, i: usize, columns: &mut Vec<u32>) {
+        self.seed.push_columns(i, columns);
+    }
+
+    fn push_flows(&self, i: usize, flows: &mut Vec<f64>) {
+        let (start, movers, seed) = (flows.len(), self.seed.movers(), self.seed.stayers()[i]);
+        kernels::harmonized_row(movers, self.scaling, i, flows);
+        if seed != 0.0 {
+            merge_stayer(i, seed * self.scaling.stayers[i], movers.row(i).0, flows, start);
         }
     }
 

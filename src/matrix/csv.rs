@@ -1,10 +1,10 @@
 //! Small matrices as CSV: `origin,destination,flow`, one line per pair.
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::Path;
 
+use super::row_chunks::RowChunks;
 use super::triplets::Triplets;
 use super::value::{parse_persons, write_shortest};
 use super::{FlowMatrix, FlowRows};
@@ -73,22 +73,25 @@ fn for_each_line(path: &Path, mut visit: impl FnMut(u64, [&str; 3]) -> Result<()
 ///
 /// # Errors
 /// When the file cannot be written.
-pub fn write(file: &mut File, rows: &dyn FlowRows, units: &Geography) -> io::Result<()> {
-    let mut out = csv::Writer::from_writer(BufWriter::new(file));
-    out.write_record(COLUMNS)?;
-    let (mut columns, mut flows, mut text) = (Vec::new(), Vec::new(), Vec::new());
+pub fn write<W: Write + Send>(
+    mut out: W,
+    rows: &dyn FlowRows,
+    units: &Geography,
+) -> io::Result<()> {
+    let chunks = RowChunks::new(rows);
     let code = |unit: usize| units.geoids()[unit].as_str();
-    for i in 0..rows.units() {
-        rows.row(i, &mut columns, &mut flows);
-        for (&j, &flow) in columns.iter().zip(&flows) {
+    out.write_all(format!("{}\n", COLUMNS.join(",")).as_bytes())?;
+    chunks.write_text(&mut out, |chunk, out| {
+        let mut out = csv::Writer::from_writer(out);
+        let mut text = Vec::new();
+        chunks.for_each(chunk, |i, j, flow| {
             text.clear();
             write_shortest(&mut text, flow, rows.value_type())?;
             out.write_field(code(i))?;
             out.write_field(code(j as usize))?;
             out.write_field(&text)?;
-            out.write_record(None::<&[u8]>)?;
-        }
-    }
-    out.flush()?;
-    out.into_inner().map_err(csv::IntoInnerError::into_error)?.flush()
+            Ok(out.write_record(None::<&[u8]>)?)
+        })?;
+        out.flush()
+    })
 }

@@ -172,7 +172,8 @@ impl<V: Value> FlowMatrix<V> {
 
 /// Rows of a square matrix as they go into a file: sorted columns, stayers on the diagonal.
 ///
-/// A writer may ask for a row more than once, and from several threads.
+/// A writer may ask for a row more than once, and from several threads. A stayer count of 0 has no
+/// entry.
 pub trait FlowRows: Sync {
     /// Number of rows and columns.
     fn units(&self) -> usize;
@@ -180,12 +181,22 @@ pub trait FlowRows: Sync {
     /// Number of entries of row `i`.
     fn row_len(&self, i: usize) -> usize;
 
-    /// Replaces `columns` and `flows` by those of row `i`: increasing columns, persons. A stayer
-    /// count of 0 has no entry.
-    fn row(&self, i: usize, columns: &mut Vec<u32>, flows: &mut Vec<f64>);
+    /// Adds the columns of row `i`, which increase.
+    fn push_columns(&self, i: usize, columns: &mut Vec<u32>);
+
+    /// Adds the flows of row `i`, in persons, in the order of its columns.
+    fn push_flows(&self, i: usize, flows: &mut Vec<f64>);
 
     /// The type the flows should be stored in.
     fn value_type(&self) -> ValueType;
+
+    /// Replaces `columns` and `flows` by those of row `i`.
+    fn row(&self, i: usize, columns: &mut Vec<u32>, flows: &mut Vec<f64>) {
+        columns.clear();
+        flows.clear();
+        self.push_columns(i, columns);
+        self.push_flows(i, flows);
+    }
 }
 
 impl<V: Value> FlowRows for FlowMatrix<V> {
@@ -199,14 +210,21 @@ impl<V: Value> FlowRows for FlowMatrix<V> {
         columns.len() + usize::from(merged)
     }
 
-    fn row(&self, i: usize, columns: &mut Vec<u32>, flows: &mut Vec<f64>) {
-        let (cols, values) = self.movers.row(i);
-        columns.clear();
-        flows.clear();
-        columns.extend_from_slice(cols);
+    fn push_columns(&self, i: usize, columns: &mut Vec<u32>) {
+        let (start, own) = (columns.len(), self.movers.row(i).0);
+        columns.extend_from_slice(own);
+        if self.stayers[i] != 0.0
+            && let Err(k) = own.binary_search(&(i as u32))
+        {
+            columns.insert(start + k, i as u32);
+        }
+    }
+
+    fn push_flows(&self, i: usize, flows: &mut Vec<f64>) {
+        let (start, (columns, values)) = (flows.len(), self.movers.row(i));
         flows.extend(values.iter().map(|&v| v.into()));
         if self.stayers[i] != 0.0 {
-            merge_stayer(i, self.stayers[i], columns, flows);
+            merge_stayer(i, self.stayers[i], columns, flows, start);
         }
     }
 
@@ -215,14 +233,18 @@ impl<V: Value> FlowRows for FlowMatrix<V> {
     }
 }
 
-/// Puts the stayers of unit `i` into its row, in order.
-pub(crate) fn merge_stayer(i: usize, stayer: f64, columns: &mut Vec<u32>, flows: &mut Vec<f64>) {
+/// Puts the stayers of unit `i` among the flows of its movers, which have these columns and lie in
+/// `flows` from `start` on.
+pub(crate) fn merge_stayer(
+    i: usize,
+    stayer: f64,
+    columns: &[u32],
+    flows: &mut Vec<f64>,
+    start: usize,
+) {
     match columns.binary_search(&(i as u32)) {
-        Ok(k) => flows[k] += stayer,
-        Err(k) => {
-            columns.insert(k, i as u32);
-            flows.insert(k, stayer);
-        }
+        Ok(k) => flows[start + k] += stayer,
+        Err(k) => flows.insert(start + k, stayer),
     }
 }
 
@@ -267,6 +289,19 @@ mod tests {
         m.row(0, &mut columns, &mut flows);
         assert_eq!((columns, flows), (vec![0, 1, 2], vec![5.0, 1.0, 5.0]));
         assert_eq!([m.row_len(0), m.row_len(1), m.row_len(2)], [3, 0, 1]);
+    }
+
+    #[test]
+    fn stayers_are_added_to_moves_within_the_unit() {
+        let movers = Csr::new(2, vec![0, 2, 3], vec![0, 1, 0], vec![2.0, 1.0, 4.0]);
+        let m = FlowMatrix::new(vec![5.0, 3.0], movers);
+        let (mut columns, mut flows) = (vec![9], vec![9.0]);
+        for i in 0..2 {
+            m.push_columns(i, &mut columns);
+            m.push_flows(i, &mut flows);
+        }
+        assert_eq!((columns, flows), (vec![9, 0, 1, 0, 1], vec![9.0, 7.0, 1.0, 4.0, 3.0]));
+        assert_eq!([m.row_len(0), m.row_len(1)], [2, 2]);
     }
 
     #[test]

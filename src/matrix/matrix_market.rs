@@ -3,10 +3,11 @@
 //! Format: <https://math.nist.gov/MatrixMarket/formats.html>; indices count from 1.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
 
 use super::file::check_size;
+use super::row_chunks::RowChunks;
 use super::triplets::Triplets;
 use super::value::{parse_persons, write_shortest};
 use super::{FlowMatrix, FlowRows};
@@ -150,29 +151,24 @@ impl Lines<'_> {
 ///
 /// # Errors
 /// When the file cannot be written.
-pub fn write(
-    file: &mut File,
+pub fn write<W: Write + Send>(
+    mut out: W,
     rows: &dyn FlowRows,
     metadata: &[(String, String)],
 ) -> io::Result<()> {
-    let mut out = BufWriter::new(file);
+    let chunks = RowChunks::new(rows);
     writeln!(out, "{HEADER} real general")?;
     for (key, value) in metadata {
         writeln!(out, "% {key}: {}", value.replace(['\n', '\r'], " "))?;
     }
-    let n = rows.units();
-    let nnz: usize = (0..n).map(|i| rows.row_len(i)).sum();
-    writeln!(out, "{n} {n} {nnz}")?;
-    let (mut columns, mut flows) = (Vec::new(), Vec::new());
-    for i in 0..n {
-        rows.row(i, &mut columns, &mut flows);
-        for (&j, &flow) in columns.iter().zip(&flows) {
+    writeln!(out, "{n} {n} {}", chunks.nnz(), n = rows.units())?;
+    chunks.write_text(&mut out, |chunk, out| {
+        chunks.for_each(chunk, |i, j, flow| {
             write!(out, "{} {} ", i + 1, u64::from(j) + 1)?;
-            write_shortest(&mut out, flow, rows.value_type())?;
-            writeln!(out)?;
-        }
-    }
-    out.flush()
+            write_shortest(out, flow, rows.value_type())?;
+            writeln!(out)
+        })
+    })
 }
 
 #[cfg(test)]

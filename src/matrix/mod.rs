@@ -10,6 +10,8 @@ mod npy;
 pub mod npz;
 mod npz_write;
 pub mod parquet;
+mod parquet_write;
+mod row_chunks;
 mod storage;
 mod triplets;
 mod value;

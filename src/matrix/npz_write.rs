@@ -1,12 +1,13 @@
 //! Writing `.npz`: named arrays, and matrices for `scipy.sparse.load_npz`.
 
-use std::fs::File;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::ops::Range;
 
 use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
+use super::row_chunks::{CHUNK_ENTRIES, RowChunks};
 use super::{FlowRows, ValueType, npy};
 
 /// Members at least this long get 64-bit sizes; the archive's own headers must fit below 4 GiB.
@@ -31,8 +32,8 @@ pub enum Array<'a> {
 ///
 /// # Errors
 /// When the file cannot be written.
-pub fn write_arrays(file: &mut File, arrays: &[(&str, Array)]) -> io::Result<()> {
-    write_members(file, |npz| {
+pub fn write_arrays<W: Write + Seek>(out: W, arrays: &[(&str, Array)]) -> io::Result<()> {
+    write_members(out, |npz| {
         for &(name, array) in arrays {
             match array {
                 Array::F64(a) => {
@@ -54,82 +55,68 @@ pub fn write_arrays(file: &mut File, arrays: &[(&str, Array)]) -> io::Result<()>
     })
 }
 
-/// Writes a matrix as an uncompressed CSR file with sorted indices and no duplicates, row by row.
+/// Writes a matrix as an uncompressed CSR file with sorted indices and no duplicates.
 ///
 /// Indices are `int32` when all of them and the number of entries fit, `int64` otherwise, as scipy
-/// chooses; values have the type the rows ask for. Rows are asked for twice: for their columns,
-/// then for their flows.
+/// chooses; values have the type the rows ask for. All columns are asked for, then all flows.
 ///
 /// # Errors
 /// When the file cannot be written.
 ///
 /// # Panics
 /// If a row is not as long as it said.
-pub fn write(file: &mut File, rows: &dyn FlowRows) -> io::Result<()> {
-    let n = rows.units();
-    let nnz: u64 = (0..n).map(|i| rows.row_len(i) as u64).sum();
-    if i32::try_from(nnz).is_ok() && i32::try_from(n).is_ok() {
-        write_csr(file, rows, nnz, "<i4", |index| (index as i32).to_le_bytes())
+pub fn write<W: Write + Seek + Send>(out: W, rows: &dyn FlowRows) -> io::Result<()> {
+    let chunks = RowChunks::new(rows);
+    if i32::try_from(chunks.nnz()).is_ok() && i32::try_from(rows.units()).is_ok() {
+        write_csr(out, rows, &chunks, "<i4", |index| (index as i32).to_le_bytes())
     } else {
-        write_csr(file, rows, nnz, "<i8", u64::to_le_bytes)
+        write_csr(out, rows, &chunks, "<i8", u64::to_le_bytes)
     }
 }
 
-fn write_csr<const INDEX_BYTES: usize>(
-    file: &mut File,
+fn write_csr<W: Write + Seek + Send, const INDEX_BYTES: usize>(
+    out: W,
     rows: &dyn FlowRows,
-    nnz: u64,
+    chunks: &RowChunks,
     index_descr: &str,
-    index: impl Fn(u64) -> [u8; INDEX_BYTES],
+    index: impl Fn(u64) -> [u8; INDEX_BYTES] + Sync,
 ) -> io::Result<()> {
-    let (n, nnz) = (rows.units(), nnz as usize);
-    let (mut columns, mut flows) = (Vec::new(), Vec::new());
-    write_members(file, |npz| {
+    let (n, nnz) = (rows.units(), chunks.nnz() as usize);
+    write_members(out, |npz| {
         npz.member("format", "|S3", &[], 3)?;
         npz.zip.write_all(b"csr")?;
         npz.numbers("shape", "<i8", 2, [n, n].iter().map(|&v| (v as u64).to_le_bytes()))?;
-        let mut end = 0;
-        let ends = (0..n).map(|i| {
-            end += rows.row_len(i) as u64;
-            index(end)
-        });
-        npz.numbers("indptr", index_descr, n + 1, std::iter::once(index(0)).chain(ends))?;
+        let row_ptr = chunks.row_ptr().iter().map(|&end| index(end));
+        npz.numbers("indptr", index_descr, n + 1, row_ptr)?;
         npz.member("indices", index_descr, &[nnz], nnz * INDEX_BYTES)?;
-        for i in 0..n {
-            rows.row(i, &mut columns, &mut flows);
-            assert_eq!(columns.len(), rows.row_len(i), "entries of row {i}");
-            npz.elements(columns.iter().map(|&j| index(u64::from(j))))?;
+        npz.chunks(chunks, |rows, out| chunks.columns(rows, |j| index(u64::from(j)), out))?;
+        match rows.value_type() {
+            ValueType::F16 | ValueType::F32 => {
+                npz.member("data", "<f4", &[nnz], nnz * 4)?;
+                npz.chunks(chunks, |rows, out| {
+                    chunks.flows(rows, |flow| (flow as f32).to_le_bytes(), out);
+                })
+            }
+            ValueType::F64 => {
+                npz.member("data", "<f8", &[nnz], nnz * 8)?;
+                npz.chunks(chunks, |rows, out| chunks.flows(rows, f64::to_le_bytes, out))
+            }
         }
-        let value_type = rows.value_type();
-        let (descr, bytes) = match value_type {
-            ValueType::F16 | ValueType::F32 => ("<f4", 4),
-            ValueType::F64 => ("<f8", 8),
-        };
-        npz.member("data", descr, &[nnz], nnz * bytes)?;
-        for i in 0..n {
-            rows.row(i, &mut columns, &mut flows);
-            match value_type {
-                ValueType::F16 | ValueType::F32 => {
-                    npz.elements(flows.iter().map(|&v| (v as f32).to_le_bytes()))
-                }
-                ValueType::F64 => npz.elements(flows.iter().map(|v| v.to_le_bytes())),
-            }?;
-        }
-        Ok(())
     })
 }
 
-struct Npz<'a> {
-    zip: ZipWriter<FailsOnce<BufWriter<&'a mut File>>>,
+struct Npz<W: Write + Seek> {
+    zip: ZipWriter<FailsOnce<BufWriter<W>>>,
     /// Bytes of the elements being written.
     buffer: Vec<u8>,
 }
 
-fn write_members(
-    file: &mut File,
-    write: impl FnOnce(&mut Npz) -> io::Result<()>,
+fn write_members<W: Write + Seek>(
+    out: W,
+    write: impl FnOnce(&mut Npz<W>) -> io::Result<()>,
 ) -> io::Result<()> {
-    let buffered = BufWriter::with_capacity(1 << 20, file);
+    // Chunks are larger and pass it by.
+    let buffered = BufWriter::with_capacity(1 << 16, out);
     let zip = ZipWriter::new(FailsOnce { inner: buffered, position: 0, failed: false });
     let mut npz = Npz { zip, buffer: Vec::new() };
     write(&mut npz)?;
@@ -190,7 +177,7 @@ impl<W: Seek> Seek for FailsOnce<W> {
     }
 }
 
-impl Npz<'_> {
+impl<W: Write + Seek> Npz<W> {
     /// Starts a member of `size_bytes` of elements.
     fn member(
         &mut self,
@@ -232,6 +219,19 @@ impl Npz<'_> {
             }
         }
         self.zip.write_all(&self.buffer)
+    }
+
+    /// Elements that are made by chunk of rows.
+    fn chunks<const BYTES: usize>(
+        &mut self,
+        chunks: &RowChunks,
+        elements: impl Fn(Range<usize>, &mut Vec<[u8; BYTES]>) + Sync,
+    ) -> io::Result<()>
+    where
+        W: Send,
+    {
+        chunks
+            .write(CHUNK_ENTRIES, elements, |elements| self.zip.write_all(elements.as_flattened()))
     }
 
     fn text(&mut self, name: &str, text: &str) -> io::Result<()> {

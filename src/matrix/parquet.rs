@@ -4,40 +4,22 @@
 //! units table. Written files hold texts when the units have codes.
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
-use parquet::basic::{Compression, ZstdLevel};
-use parquet::data_type::{ByteArray, ByteArrayType, DataType, DoubleType, FloatType, Int32Type};
-use parquet::errors::ParquetError;
-use parquet::file::metadata::KeyValue;
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
-use parquet::schema::parser::parse_message_type;
-use parquet::schema::types::ColumnPath;
 use rayon::prelude::*;
 
 use super::array::FillError;
+pub use super::parquet_write::write;
 use super::triplets::Triplets;
-use super::{AnyFlowMatrix, Csr, FlowMatrix, FlowRows, Room, Value, ValueType};
+use super::{AnyFlowMatrix, Csr, FlowMatrix, Room, Value};
 use crate::columns::{Batch, Kind, ParquetFile, Values};
 use crate::geography::Geography;
 use crate::{Error, Result};
 
 /// Key of the file's metadata that holds the number of units of a file of indices.
-const UNITS_KEY: &str = "flowrake.units";
-
-/// Entries of a row group, to which the rest of the last row is added.
-const GROUP_ENTRIES: usize = 1_000_000;
-
-/// Entries given to an encoder at a time.
-const BATCH_ENTRIES: usize = 1 << 13;
-
-/// Room for the codes of all block groups in a dictionary.
-const DICTIONARY_BYTES: usize = 8 << 20;
+pub(super) const UNITS_KEY: &str = "flowrake.units";
 
 /// Reads a matrix of persons in the number type of its `flow`. Rows may be in any order, pairs
 /// given twice are summed, other columns are ignored.
@@ -390,139 +372,4 @@ impl Columns<'_> {
             None => Ok(()),
         }
     }
-}
-
-/// Writes every entry as a row, in row groups of about a million, zstd-compressed: codes of the
-/// units as texts, or indices (`int32`) when they are only numbered. `metadata` becomes key-value
-/// pairs of the file.
-///
-/// # Errors
-/// When the file cannot be written.
-pub fn write(
-    file: &mut File,
-    rows: &dyn FlowRows,
-    units: &Geography,
-    metadata: &[(String, String)],
-) -> io::Result<()> {
-    write_groups(file, rows, units, metadata).map_err(|error| match error {
-        ParquetError::External(source) => match source.downcast::<io::Error>() {
-            Ok(source) => *source,
-            Err(other) => io::Error::other(other),
-        },
-        other => io::Error::other(other),
-    })
-}
-
-fn write_groups(
-    file: &mut File,
-    rows: &dyn FlowRows,
-    units: &Geography,
-    metadata: &[(String, String)],
-) -> std::result::Result<(), ParquetError> {
-    let numbered = units.is_numbered();
-    let mut pairs: Vec<KeyValue> =
-        metadata.iter().map(|(k, v)| KeyValue::new(k.clone(), v.clone())).collect();
-    if numbered {
-        pairs.push(KeyValue::new(UNITS_KEY.to_owned(), units.len().to_string()));
-    }
-    let unit_type = if numbered { ("int32", "") } else { ("binary", " (STRING)") };
-    let flow_type = match rows.value_type() {
-        ValueType::F16 | ValueType::F32 => "float",
-        ValueType::F64 => "double",
-    };
-    let schema = format!(
-        "message flows {{ required {0} origin{1}; required {0} destination{1}; required \
-         {flow_type} flow; }}",
-        unit_type.0, unit_type.1
-    );
-    let properties = WriterProperties::builder()
-        .set_created_by(concat!("flowrake version ", env!("CARGO_PKG_VERSION")).to_owned())
-        .set_key_value_metadata(Some(pairs))
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
-        // Readers skip row groups by their origins; every group has all destinations.
-        .set_statistics_enabled(EnabledStatistics::None)
-        .set_column_statistics_enabled(ColumnPath::from("origin"), EnabledStatistics::Chunk)
-        .set_dictionary_page_size_limit(DICTIONARY_BYTES)
-        // Harmonized flows hardly repeat.
-        .set_column_dictionary_enabled(ColumnPath::from("flow"), false)
-        .build();
-    let schema = Arc::new(parse_message_type(&schema)?);
-    let mut writer = SerializedFileWriter::new(file, schema, Arc::new(properties))?;
-    let codes: Vec<ByteArray> = if numbered {
-        Vec::new()
-    } else {
-        units.geoids().iter().map(|geoid| geoid.as_str().into()).collect()
-    };
-    let mut group = Group::default();
-    let (mut columns, mut flows) = (Vec::new(), Vec::new());
-    for i in 0..rows.units() {
-        rows.row(i, &mut columns, &mut flows);
-        group.origins.extend(columns.iter().map(|_| i as u32));
-        group.destinations.append(&mut columns);
-        group.flows.append(&mut flows);
-        if group.flows.len() >= GROUP_ENTRIES || i + 1 == rows.units() {
-            group.write(&mut writer, &codes, rows.value_type())?;
-        }
-    }
-    writer.close()?;
-    Ok(())
-}
-
-/// Entries of the row group being filled.
-#[derive(Default)]
-struct Group {
-    origins: Vec<u32>,
-    destinations: Vec<u32>,
-    flows: Vec<f64>,
-}
-
-impl Group {
-    /// Writes the entries, if any, and forgets them.
-    fn write(
-        &mut self,
-        writer: &mut SerializedFileWriter<&mut File>,
-        codes: &[ByteArray],
-        value_type: ValueType,
-    ) -> std::result::Result<(), ParquetError> {
-        if self.flows.is_empty() {
-            return Ok(());
-        }
-        let mut group = writer.next_row_group()?;
-        for units in [&self.origins, &self.destinations] {
-            if codes.is_empty() {
-                write_column::<Int32Type, _>(&mut group, units, |&unit| unit.cast_signed())?;
-            } else {
-                write_column::<ByteArrayType, _>(&mut group, units, |&unit| {
-                    codes[unit as usize].clone()
-                })?;
-            }
-        }
-        match value_type {
-            ValueType::F16 | ValueType::F32 => {
-                write_column::<FloatType, _>(&mut group, &self.flows, |&flow| flow as f32)?;
-            }
-            ValueType::F64 => {
-                write_column::<DoubleType, _>(&mut group, &self.flows, |&flow| flow)?;
-            }
-        }
-        group.close()?;
-        self.origins.clear();
-        self.destinations.clear();
-        self.flows.clear();
-        Ok(())
-    }
-}
-
-/// Writes the next column of a row group in batches.
-fn write_column<T: DataType, S>(
-    group: &mut SerializedRowGroupWriter<&mut File>,
-    stored: &[S],
-    value: impl Fn(&S) -> T::T,
-) -> std::result::Result<(), ParquetError> {
-    let mut column = group.next_column()?.expect("the schema has three columns");
-    for batch in stored.chunks(BATCH_ENTRIES) {
-        let batch: Vec<T::T> = batch.iter().map(&value).collect();
-        column.typed::<T>().write_batch(&batch, None, None)?;
-    }
-    column.close()
 }

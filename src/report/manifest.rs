@@ -1,5 +1,7 @@
 //! The run manifest: what went in, what was done, what came out.
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -12,6 +14,34 @@ struct Input {
     path: PathBuf,
     size_bytes: u64,
     blake3: String,
+}
+
+/// Bytes of a file hashed together; twice as many are held.
+const BUFFER_BYTES: u64 = 8 << 20;
+
+impl Input {
+    /// Hashes a file. The next bytes are read while the last ones are hashed.
+    fn hashed(path: &Path) -> io::Result<Self> {
+        let mut file = File::open(path)?;
+        let mut hasher = blake3::Hasher::new();
+        let (mut last, mut next) = (Vec::new(), Vec::new());
+        loop {
+            let (read, _) = rayon::join(
+                || file.by_ref().take(BUFFER_BYTES).read_to_end(&mut next),
+                || hasher.update_rayon(&last).count(),
+            );
+            if read? == 0 {
+                break;
+            }
+            std::mem::swap(&mut last, &mut next);
+            next.clear();
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            size_bytes: hasher.count(),
+            blake3: hasher.finalize().to_hex().to_string(),
+        })
+    }
 }
 
 /// A file written.
@@ -47,13 +77,7 @@ impl<R: Serialize> Manifest<R> {
     ) -> Result<Self> {
         let inputs = inputs
             .iter()
-            .map(|path| {
-                let mut hasher = blake3::Hasher::new();
-                hasher.update_mmap_rayon(path).map_err(|e| Error::io(path, e))?;
-                let size_bytes = hasher.count();
-                let blake3 = hasher.finalize().to_hex().to_string();
-                Ok(Input { path: path.clone(), size_bytes, blake3 })
-            })
+            .map(|path| Input::hashed(path).map_err(|e| Error::io(path, e)))
             .collect::<Result<_>>()?;
         Ok(Self {
             program: "flowrake",
@@ -75,5 +99,28 @@ impl<R: Serialize> Manifest<R> {
     /// As JSON text.
     pub fn to_json(&self) -> String {
         serde_json::to_string_pretty(self).expect("plain data")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_hash_like_the_whole() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let buffer = BUFFER_BYTES as usize;
+        for length in [0, 1, buffer - 1, buffer, buffer + 1, 2 * buffer + 7] {
+            let bytes: Vec<u8> = (0..length).map(|k| (k % 251) as u8).collect();
+            std::fs::write(file.path(), &bytes).unwrap();
+            let input = Input::hashed(file.path()).unwrap();
+            assert_eq!(input.size_bytes, length as u64);
+            assert_eq!(input.blake3, blake3::hash(&bytes).to_hex().as_str(), "{length} bytes");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(
+            Input::hashed(&folder.path().join("none")).unwrap_err().kind(),
+            io::ErrorKind::NotFound
+        );
     }
 }
