@@ -78,7 +78,8 @@ def main():
             )
             reduction = 100 * (1 - new_error / raw_error)
             for name, number in zip(NUMBERS, [r_raw, r_new, raw_error, new_error, reduction]):
-                rounding = ROUNDING * numbers.max() if name in ("rmse_raw", "rmse_harmonized") else 0.0
+                is_error = name in ("rmse_raw", "rmse_harmonized")
+                rounding = ROUNDING * numbers.max() if is_error else 0.0
                 expected.append((f"{place} {name}", row[name], number, rounding))
                 assert float(line[name]) == row[name], line
     assert next(rows, None) is None

@@ -21,12 +21,11 @@ use flowrake::with_matrix;
 /// CSV.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Example: a generated nation, whose truth is known
+Example: a generated region, whose truth is known
 
-  flowrake synth nation nation --sample 0.05 --places CenPop2010_Mean_BG.txt
-  flowrake harmonize year-2011/plan.toml --out flows-2011.npz
-  flowrake validate flows-2011.npz --raw nation/seed.npz --truth nation/truth.npz \\
-      --units nation/units.csv --level state,county --out agreement.csv
+  flowrake demo --out demo
+  flowrake validate demo/harmonized.npz --raw demo/input/seed.npz \\
+      --truth demo/input/truth.npz --units demo/input/units.csv --out agreement.csv
 
 Beside the table, agreement.csv.manifest.json says what went in.")]
 pub struct Args {
@@ -43,8 +42,8 @@ pub struct Args {
     /// matrices
     #[arg(long, value_name = "FILE")]
     units: PathBuf,
-    /// Levels: state, county, tract, block_group, geoid or columns of the units table. Those that
-    /// the codes of the units have, unless given
+    /// Levels as in plan files (state, county, tract, cbg, geoid or columns of the units table).
+    /// Unless given, those that the codes of the units have
     #[arg(long, value_name = "LEVEL,..", value_delimiter = ',')]
     level: Option<Vec<String>>,
     /// Write the table as CSV
@@ -59,15 +58,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     let inputs = [&args.harmonized, &args.raw, &args.truth, &args.units].map(Clone::clone).to_vec();
     super::refuse_inputs(args.out.as_deref(), &inputs)?;
-    let units = Geography::read(&args.units)?;
-    let levels = match &args.level {
-        Some(names) => names.iter().map(|name| Level::parse(name)).collect(),
-        None => levels_of(&units),
-    };
-    let read = |path: &Path| file::read(path, Some(&units)).map(|(matrix, _)| matrix);
-    let (raw, truth) = (read(&args.raw)?, read(&args.truth)?);
-    let harmonized = read(&args.harmonized)?;
-    let validation = validate(rows(&raw), rows(&harmonized), rows(&truth), &units, &levels)?;
+    let validation = compare(args)?;
 
     if let Some(path) = &args.out {
         let mut files = Outputs::default();
@@ -84,6 +75,18 @@ pub fn run(args: &Args) -> Result<()> {
         super::print(&format!("{}\n{validation}", totals(&validation)))?;
     }
     Ok(())
+}
+
+/// Reads the matrices and compares them; they are gone before the manifest maps their files.
+fn compare(args: &Args) -> Result<Validation> {
+    let units = Geography::read(&args.units)?;
+    let levels = match &args.level {
+        Some(names) => names.iter().map(|name| Level::parse(name)).collect(),
+        None => levels_of(&units),
+    };
+    let read = |path: &Path| file::read(path, Some(&units)).map(|(matrix, _)| matrix);
+    let [harmonized, raw, truth] = [read(&args.harmonized)?, read(&args.raw)?, read(&args.truth)?];
+    Ok(validate(rows(&raw), rows(&harmonized), rows(&truth), &units, &levels)?)
 }
 
 fn rows(matrix: &AnyFlowMatrix) -> &dyn FlowRows {

@@ -12,10 +12,10 @@ use crate::matrix::{FlowRows, row_ranges};
 pub(super) type Triple = [f64; 3];
 
 /// Parts of the work, at most: each keeps a vector of arrivals by area.
-const MAX_PARTS: u64 = 32;
+const MAX_PARTS: u64 = 16;
 
 /// Entries of the three matrices per part of the work, at least.
-const PART_ENTRIES: u64 = 1 << 17;
+const PART_ENTRIES: u64 = 1 << 16;
 
 /// Sums of the matrices over the areas of a level, and moments of the flows between them.
 #[derive(Clone, Debug)]

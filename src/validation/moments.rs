@@ -21,8 +21,8 @@ const EQUAL: f64 = 16.0 * f64::EPSILON;
 /// Sums over pairs (x, y) from which [`Agreement`] follows.
 ///
 /// All of them are about the means, so that numbers like 1e7 persons do not cancel; parts are joined
-/// by the formulas of Chan, Golub and LeVeque (The American Statistician 37, 1983), which only add
-/// squares. Joined in the same order, the same parts give the same bits.
+/// by the formulas of Chan et al. (The American Statistician 37, 1983), which only add squares.
+/// Joined in the same order, the same parts give the same bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Moments {
     pairs: u64,
