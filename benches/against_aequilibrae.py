@@ -20,12 +20,9 @@ from __future__ import annotations
 import argparse
 import csv
 import datetime
-import importlib.metadata
 import json
 import os
-import platform
 import shlex
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -35,6 +32,7 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse
 from aequilibrae.distribution.cython.ipf_core import ipf_core
+from machine import describe_machine, summary, warn_if_busy
 
 PLAN = """\
 [seed]
@@ -57,9 +55,6 @@ targets = "destinations.csv"
 # Both add up n numbers of one sign per margin, in different orders, and repeat it; 1e-9 is far
 # above what rounding can do and far below what a wrong step would.
 AGREEMENT = 1e-9
-
-# Load average of the last minute from which on the machine does not count as idle.
-BUSY = 0.5
 
 
 def make_problem(cells: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -128,44 +123,6 @@ def run_flowrake(binary: Path, plan: Path, iterations: int, threads: int):
     return result, scipy.sparse.load_npz(output).toarray()
 
 
-def describe_machine(binary: Path) -> dict:
-    """Processor, memory, system and versions, as far as the system tells."""
-
-    def output(*command: str | Path) -> str | None:
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, check=True)
-        except (OSError, subprocess.CalledProcessError):
-            return None
-        return done.stdout.strip()
-
-    def field(path: str, name: str, separator: str) -> str | None:
-        try:
-            lines = Path(path).read_text().splitlines()
-        except OSError:
-            return None
-        found = (line.split(separator, 1)[1] for line in lines if line.startswith(name))
-        return next((text.strip().strip('"') for text in found), None)
-
-    packages = ("aequilibrae", "numpy", "scipy")
-    return {
-        "cpu": field("/proc/cpuinfo", "model name", ":") or platform.processor(),
-        "cores": os.cpu_count(),
-        "memory": field("/proc/meminfo", "MemTotal", ":"),
-        "load_average": os.getloadavg() if hasattr(os, "getloadavg") else None,
-        "system": field("/etc/os-release", "PRETTY_NAME", "=") or platform.system(),
-        "kernel": platform.platform(),
-        "python": platform.python_version(),
-        "packages": {name: importlib.metadata.version(name) for name in packages},
-        "flowrake": output(binary, "--version"),
-        "rustc": output("rustc", "--version"),
-        "commit": output("git", "-C", Path(__file__).parent, "describe", "--always", "--dirty"),
-    }
-
-
-def summary(samples: list[float]) -> str:
-    return f"{statistics.median(samples):9.3f} {min(samples):9.3f} {max(samples):9.3f}"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -194,11 +151,8 @@ def main() -> None:
         parser.error(f"--threads {too_many[0]}: this machine has {os.cpu_count()} cores")
 
     started = datetime.datetime.now(datetime.timezone.utc)
-    machine = describe_machine(args.flowrake)
-    load = machine["load_average"][0] if machine["load_average"] else 0.0
-    busy = load > BUSY
-    if busy:
-        print(f"warning: the machine is busy (load {load:.1f})", file=sys.stderr)
+    machine = describe_machine(args.flowrake, ("aequilibrae", "numpy", "scipy"))
+    busy = warn_if_busy(machine)
     matrix, origins, destinations = make_problem(args.cells, args.seed)
     samples = []
     with tempfile.TemporaryDirectory() as folder:

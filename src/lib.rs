@@ -20,6 +20,7 @@
 //! - [`kernels`]: the passes over entries that everything else is made of;
 //! - [`report`]: what a run leaves behind beside its matrix;
 //! - [`synth`]: regions and nations with known truth to test against;
+//! - [`validation`]: how close a harmonized matrix is to such a truth;
 //! - [`mod@bench`]: how fast this machine does all of it.
 //!
 //! ```
@@ -76,5 +77,6 @@ pub mod report;
 pub mod synth;
 pub mod table;
 pub mod targets;
+pub mod validation;
 
 pub use error::{Error, Result};

@@ -31,6 +31,7 @@ enum Action {
     Seed(cli::seed::Args),
     Synth(cli::synth::Args),
     Targets(cli::targets::Args),
+    Validate(cli::validate::Args),
 }
 
 /// Exit codes: 0 done, 1 ran but did not converge, 2 bad input or usage, 3 graphics device.
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         Action::Seed(args) => cli::seed::run(&args).map(|()| ExitCode::SUCCESS),
         Action::Synth(args) => cli::synth::run(&args).map(|()| ExitCode::SUCCESS),
         Action::Targets(args) => cli::targets::run(&args).map(|()| ExitCode::SUCCESS),
+        Action::Validate(args) => cli::validate::run(&args).map(|()| ExitCode::SUCCESS),
     };
     result.unwrap_or_else(|error| {
         eprintln!("flowrake: error: {error}");

@@ -614,7 +614,7 @@ fn the_demo_writes_everything_and_compares_with_the_truth() {
     finished.expect(0);
     let text = finished.stdout();
     for expected in
-        ["population by county", "flows between block groups", "RMSE", "convergence.svg"]
+        ["county       population of t", "block_group  flows", "RMSE", "convergence.svg"]
     {
         assert!(text.contains(expected), "no `{expected}` in\n{text}");
     }

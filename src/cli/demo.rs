@@ -1,6 +1,5 @@
 //! `flowrake demo`: a complete run on an embedded region whose truth is known.
 
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -8,15 +7,15 @@ use std::time::Instant;
 
 use anyhow::Result;
 use flowrake::Error;
-use flowrake::geography::{Level, Partition};
-use flowrake::ipf::{Cpu, Entries, Groups, Harmonized, Margin, Scaling, Solution, Solver};
-use flowrake::matrix::{AnyFlowMatrix, FlowMatrix, FlowRows, Room, file};
+use flowrake::geography::Level;
+use flowrake::ipf::{Harmonized, Solution, Solver};
+use flowrake::matrix::{AnyFlowMatrix, FlowRows, Room, file};
 use flowrake::output::Outputs;
 use flowrake::plan_file::LoadedPlan;
 use flowrake::report::{
-    Agreement, ConvergencePoint, Elapsed, Output, Place, convergence_png, convergence_svg,
-    mover_agreement, vector_agreement,
+    ConvergencePoint, Elapsed, Output, Place, convergence_png, convergence_svg,
 };
+use flowrake::validation::{Quantity, validate};
 use flowrake::with_matrix;
 
 use super::engine::EngineArgs;
@@ -144,73 +143,16 @@ fn add_plots(
     Ok(paths)
 }
 
-/// Raw and harmonized against the truth, one line per quantity.
+/// Raw and harmonized against the truth: populations and flows by level.
 fn comparison(loaded: &LoadedPlan, solution: &Solution, truth: &AnyFlowMatrix) -> Result<String> {
-    with_matrix!(&loaded.seed, seed => {
-        with_matrix!(truth, truth => compare(loaded, solution, seed, truth))
-    })
-}
-
-fn compare<V, T>(
-    loaded: &LoadedPlan,
-    solution: &Solution,
-    seed: &FlowMatrix<V>,
-    truth: &FlowMatrix<T>,
-) -> Result<String>
-where
-    V: flowrake::matrix::Value,
-    T: flowrake::matrix::Value,
-{
-    let unscaled = Scaling::identity(seed.units());
-    let (seed_cpu, truth_cpu) = (Cpu::new(seed), Cpu::new(truth));
-    let populations = |level: &Level, cpu: &dyn Fn(&Margin) -> Vec<f64>| -> Result<Vec<f64>> {
-        let partition = Partition::new(&loaded.geography, level)?;
-        let groups = Groups::Destination(partition.into());
-        Ok(cpu(&Margin { groups, entries: Entries::All }))
-    };
-    let raw_sums = |margin: &Margin| seed_cpu.cell_sums(margin, &unscaled);
-    let new_sums = |margin: &Margin| seed_cpu.cell_sums(margin, &solution.scaling);
-    let true_sums = |margin: &Margin| truth_cpu.cell_sums(margin, &unscaled);
-
-    let true_total: f64 = populations(&Level::State, &true_sums)?.iter().sum();
-    let raw_total: f64 = populations(&Level::State, &raw_sums)?.iter().sum();
-    let scale = true_total / raw_total;
-
-    let mut text = format!(
-        "{:34}  {:>8}  {:>10}  {:>10}  {:>10}  {:>9}\n",
-        "", "r raw", "r harmon.", "RMSE raw", "RMSE harm.", "reduction"
-    );
-    let mut line = |what: &str, raw: Agreement, new: Agreement| {
-        let _ = writeln!(
-            text,
-            "{what:34}  {:8.4}  {:10.4}  {:10.3}  {:10.3}  {:7.1} %",
-            raw.pearson,
-            new.pearson,
-            raw.rmse,
-            new.rmse,
-            100.0 * (1.0 - new.rmse / raw.rmse)
-        );
-    };
-    for (level, what) in [
-        (Level::State, "population by state"),
-        (Level::County, "population by county"),
-        (Level::BlockGroup, "population by block group"),
-    ] {
-        let truth = populations(&level, &true_sums)?;
-        let raw = vector_agreement(&populations(&level, &raw_sums)?, &truth, scale);
-        line(what, raw, vector_agreement(&populations(&level, &new_sums)?, &truth, 1.0));
-    }
-    for (level, what) in
-        [(Level::State, "flows between states"), (Level::County, "flows between counties")]
-    {
-        let partition = Partition::new(&loaded.geography, &level)?;
-        let truth = truth_cpu.collapse(&partition, &unscaled);
-        let raw = mover_agreement(&seed_cpu.collapse(&partition, &unscaled), &truth, scale);
-        let new = seed_cpu.collapse(&partition, &solution.scaling);
-        line(what, raw, mover_agreement(&new, &truth, 1.0));
-    }
-    let harmonized: &dyn FlowRows = &Harmonized { seed, scaling: &solution.scaling };
-    let raw = mover_agreement(seed, truth, scale);
-    line("flows between block groups", raw, mover_agreement(harmonized, truth, 1.0));
-    Ok(text)
+    let truth: &dyn FlowRows = with_matrix!(truth, truth => truth);
+    let levels = [Level::State, Level::County, Level::BlockGroup];
+    let mut validation = with_matrix!(&loaded.seed, seed => {
+        let harmonized = Harmonized { seed, scaling: &solution.scaling };
+        validate(seed, &harmonized, truth, &loaded.geography, &levels)
+    })?;
+    validation
+        .comparisons
+        .retain(|c| matches!(c.quantity, Quantity::PopulationNow | Quantity::Flows));
+    Ok(validation.to_string())
 }

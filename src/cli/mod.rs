@@ -17,6 +17,7 @@ pub mod harmonize;
 pub mod seed;
 pub mod synth;
 pub mod targets;
+pub mod validate;
 
 /// Prints a text on standard output. A reader that has gone, such as `head`, has read enough.
 fn print(text: &str) -> Result<()> {

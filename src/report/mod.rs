@@ -1,13 +1,11 @@
 //! What a run leaves behind beside its matrix: report, history, manifest, convergence plot.
 
-mod agreement;
 mod cells;
 mod convergence;
 mod factors;
 mod manifest;
 mod run;
 
-pub use agreement::{Agreement, mover_agreement, vector_agreement};
 pub use cells::{cells_summary, write_cells};
 pub use convergence::{ConvergencePoint, convergence_png, convergence_svg};
 pub use factors::write_factors;
