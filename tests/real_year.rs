@@ -234,7 +234,7 @@ fn files_of_another_year_vintage_or_table_are_refused() {
         (
             "--year 2011 --counties nst-est2019-alldata.csv --state-flows \
              state_to_state_migrations_table_2011.xls",
-            "nst-est2019-alldata.csv: expected counties of all 51 states, found none of 01, ",
+            "nst-est2019-alldata.csv: expected rows of counties in the 51 states, found none",
         ),
         (
             "--year 2011 --counties gini.csv --state-flows state_to_state_migrations_table_2011.xls",

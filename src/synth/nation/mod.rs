@@ -51,8 +51,11 @@
 
 mod components;
 mod flows;
+mod made_up;
 mod measure;
+mod misplaced;
 mod places;
+mod state_flows;
 mod tables;
 
 use std::fmt::Write as _;
@@ -63,9 +66,10 @@ use crate::matrix::FlowMatrix;
 use crate::{Error, Result};
 
 pub use components::Components;
+pub use made_up::made_up_places;
 pub use measure::Measured;
 pub use places::Places;
-pub use tables::write;
+pub use tables::{centers_file, write};
 
 /// What to generate.
 #[derive(Clone, Debug, PartialEq)]
@@ -146,6 +150,24 @@ impl Nation {
                 places.renter_share[unit],
                 places.record_age[unit],
                 places.zip[unit]
+            )
+            .expect("writing to a string does not fail");
+        }
+        text
+    }
+
+    /// The places as centers of population, laid out as the Census Bureau's file.
+    fn centers(&self) -> String {
+        let places = &self.places;
+        let mut text =
+            "STATEFP,COUNTYFP,TRACTCE,BLKGRPCE,POPULATION,LATITUDE,LONGITUDE\n".to_owned();
+        for (unit, geoid) in self.geography.geoids().iter().enumerate() {
+            let code = geoid.as_str();
+            let [state, county, tract, digit] = [&code[..2], &code[2..5], &code[5..11], &code[11..]];
+            writeln!(
+                text,
+                "{state},{county},{tract},{digit},{},{:+010.6},{:+011.6}",
+                places.population[unit], places.lat[unit], places.lon[unit]
             )
             .expect("writing to a string does not fail");
         }

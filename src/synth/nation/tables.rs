@@ -11,6 +11,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
 
+use super::state_flows::{Answers, workbook};
 use super::{Components, Nation, NationOptions};
 use crate::census::STATES;
 use crate::geography::Geography;
@@ -25,13 +26,15 @@ const RESIDUAL_SPREAD: f64 = 0.00025;
 /// Survey standard error over the square root of the estimate, in both in persons: about 150 for
 /// 1,400.
 const DESIGN_EFFECT: f64 = 4.0;
+/// Streams of the tables of flows are numbered from here by year, above those of counties.
+const FLOWS: u64 = 1 << 40;
 /// Years that a survey table covers.
 const WINDOW: u16 = 5;
 
 /// Generates the years up to `last` one after the other and writes everything into a folder, which
-/// is created if need be: `units.csv`; `truth.npz` and `seed.npz`, with the year in their names
+/// is created if need be: `units.csv`; the places as [`centers_file`]; `truth.npz` and `seed.npz`, with the year in their names
 /// (`truth-2011.npz`) if there are several; `populations.csv`, the true ones by year;
-/// `co-est<year>-alldata.csv`; and `acs5_<year>-<year>_bg_total_population.csv` for every year from
+/// `co-est<year>-alldata.csv`; `state_to_state_migrations_table_<year>.xlsx` of every year; and `acs5_<year>-<year>_bg_total_population.csv` for every year from
 /// the one before the first. Each year is handed to `show` once it is generated.
 ///
 /// # Errors
@@ -39,10 +42,11 @@ const WINDOW: u16 = 5;
 pub fn write(first: Nation, last: u16, folder: &Path, mut show: impl FnMut(&Nation)) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
     let mut outputs = Outputs::default();
-    let add = |outputs: &mut Outputs, name: &str, text: &str| {
-        outputs.add(&folder.join(name), |file| file.write_all(text.as_bytes()))
+    let add = |outputs: &mut Outputs, name: &str, bytes: &[u8]| {
+        outputs.add(&folder.join(name), |file| file.write_all(bytes))
     };
-    add(&mut outputs, "units.csv", &first.units())?;
+    add(&mut outputs, "units.csv", first.units().as_bytes())?;
+    add(&mut outputs, &centers_file(first.options.year), first.centers().as_bytes())?;
     let several = last > first.options.year;
     let mut history = History::new(&first);
     let mut nation = first;
@@ -54,6 +58,10 @@ pub fn write(first: Nation, last: u16, folder: &Path, mut show: impl FnMut(&Nati
         }
         show(&nation);
         let changes = Components::draw(&nation);
+        let flows = Answers::new(&nation, &changes);
+        let flows = workbook(year, &flows.table(Some(&mut history.stream(FLOWS + u64::from(year)))));
+        let name = format!("state_to_state_migrations_table_{year}.xlsx");
+        add(&mut outputs, &name, &flows)?;
         history.populations.push(changes.population());
         if year >= last {
             history.changes.push(changes);
@@ -63,14 +71,21 @@ pub fn write(first: Nation, last: u16, folder: &Path, mut show: impl FnMut(&Nati
         history.changes.push(changes);
     }
     let geography = &nation.geography;
-    add(&mut outputs, "populations.csv", &history.true_populations(geography))?;
+    add(&mut outputs, "populations.csv", history.true_populations(geography).as_bytes())?;
     let name = format!("co-est{last}-alldata.csv");
-    add(&mut outputs, &name, &history.estimates(geography, &nation.places.county))?;
+    let estimates = history.estimates(geography, &nation.places.county);
+    add(&mut outputs, &name, estimates.as_bytes())?;
     for year in history.base_year..=last {
         let name = format!("acs5_{}-{year}_bg_total_population.csv", year + 1 - WINDOW);
-        add(&mut outputs, &name, &history.survey(geography, year))?;
+        add(&mut outputs, &name, history.survey(geography, year).as_bytes())?;
     }
     outputs.commit()
+}
+
+/// Name of the file of places of a nation whose first matrix ends in `year`; they are counted the
+/// year before.
+pub fn centers_file(year: u16) -> String {
+    format!("CenPop{}_Mean_BG.txt", year - 1)
 }
 
 /// What happened, by unit.
