@@ -127,7 +127,7 @@ fn nation(args: &NationArgs) -> anyhow::Result<()> {
     let centers = match &args.places {
         Some(path) => {
             let copy = args.out.join(nation::centers_file(options.year));
-            super::refuse_inputs([copy.as_path()].into_iter(), std::slice::from_ref(path))?;
+            super::refuse_inputs([copy.as_path()], std::slice::from_ref(path))?;
             CenPop::read(path)?.without_puerto_rico()
         }
         None => nation::made_up_places(args.block_groups, args.seed)?,

@@ -113,7 +113,7 @@ pub(super) struct Records<'a> {
 }
 
 impl<'a> Records<'a> {
-    fn new(places: &'a Places, options: &'a NationOptions) -> Self {
+    pub fn new(places: &'a Places, options: &'a NationOptions) -> Self {
         let covered = (0..places.len()).map(|unit| {
             let mut state = Stream::new(options.seed, Purpose::Records, places.state(unit));
             (1.0 - 0.5 * places.renter_share[unit]) * state.between(0.85, 1.0)

@@ -3,8 +3,8 @@
 //! States carry the codes of real ones, since the tables of all readers name them; counties are
 //! numbered as real ones are, and lie in rows and columns. Of the block groups of a county half are
 //! around its seat and half around smaller towns, the closer the more; both grow with the number of
-//! block groups. County sizes are heavy-tailed (Pareto with index 1, truncated at 1 : 250, down to a
-//! single block group), tracts have one to nine block groups, block groups 600 to 3,000 people.
+//! block groups. County sizes are heavy-tailed (in proportion to 1/u - 1, u uniform on 0.004 to 1, down
+//! to a single block group), tracts have one to nine block groups, block groups 600 to 3,000 people.
 
 use crate::census::STATES;
 use crate::census::cenpop::{CenPop, Place};
@@ -22,7 +22,7 @@ const TRACT_SIZES: [f64; 9] = [0.14, 0.42, 0.69, 0.86, 0.94, 0.975, 0.99, 0.997,
 /// Block groups around each town beside the seat.
 const TOWN_SIZE: usize = 8;
 /// Radius of a town of one block group, km; others are larger by the root of their number.
-const TOWN_RADIUS_KM: f64 = 0.9;
+const TOWN_RADIUS_KM: f64 = 2.1;
 /// Latitude and longitude of the south-west corner.
 const CORNER: (f64, f64) = (26.0, -122.0);
 
@@ -42,7 +42,7 @@ pub fn made_up_places(block_groups: usize, seed: u64) -> Result<CenPop> {
     let counties = (block_groups / BLOCK_GROUPS_PER_COUNTY).max(2 * states);
     let counties_of = apportion(counties, &state_weights, 2);
     let county_weights: Vec<f64> =
-        (0..counties).map(|_| 1.0 / stream.between(0.004, 1.0)).collect();
+        (0..counties).map(|_| 1.0 / stream.between(0.004, 1.0) - 1.0).collect();
     let mut block_groups_of = apportion(block_groups, &county_weights, 1).into_iter();
 
     let grid = Grid::new(&counties_of);

@@ -2,8 +2,8 @@
 //!
 //! A geocoder now and then puts an address on the wrong side of a street, or of a county line. Where
 //! that happened to one of the two addresses of a person who stayed, the record shows a move between
-//! neighbors that nobody made. So every inhabited block group, and every county however small, has
-//! departures and arrivals on record.
+//! neighbors that nobody made. So every inhabited block group, and with it a county that has only one,
+//! has departures and arrivals on record.
 
 use rayon::prelude::*;
 
@@ -61,5 +61,47 @@ impl Misplaced {
     /// Destinations and expected persons of the moves on record that nobody made.
     pub fn flows(&self, origin: usize) -> &[(u32, f64)] {
         &self.flows[self.start[origin]..self.start[origin + 1]]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::synth::nation::flows::SHAPE;
+    use crate::synth::nation::{NationOptions, places, tests::centers};
+
+    #[test]
+    fn misplaced_people_come_and_go_in_equal_numbers() {
+        let options = NationOptions::DEFAULT;
+        let mut centers = centers(3);
+        centers.places[5].population = 0;
+        let (_, places) = places::settle(&centers, &options).unwrap();
+        let attraction = places.population.iter().map(|&n| f64::from(n)).collect();
+        let kernel = Kernel::new(
+            SHAPE,
+            attraction,
+            places.position_km.clone(),
+            places.seat_km.clone(),
+            &places.county,
+            &places.represents,
+        );
+        let records = Records::new(&places, &options);
+        let misplaced = Misplaced::new(&kernel, &records);
+        let (mut total, mut there) = (0.0, 0.0);
+        for unit in 0..places.len() {
+            let flows = misplaced.flows(unit);
+            assert_eq!(flows.is_empty(), unit == 5, "{unit}: {flows:?}");
+            assert!(flows.iter().all(|flow| flow.0 as usize != unit && flow.0 != 5));
+            let persons = |flows: &[(u32, f64)]| flows.iter().map(|flow| flow.1).sum::<f64>();
+            let back = (0..places.len()).flat_map(|other| misplaced.flows(other));
+            let back: f64 = back.filter(|f| f.0 as usize == unit).map(|flow| flow.1).sum();
+            assert!((persons(flows) - back).abs() < 1e-12, "{unit}");
+            total += persons(flows);
+            let population = places.population[unit];
+            let stayers = population - leaving(population, places.renter_share[unit]);
+            let mut stream = places.stream(&options, Purpose::Records, unit);
+            there += records.stayers(unit, f64::from(stayers), &mut stream);
+        }
+        assert!((total / (there * EXACT * MISPLACED) - 1.0).abs() < 1e-12, "{total} of {there}");
     }
 }

@@ -93,7 +93,8 @@ impl Answers {
 
     /// What the survey makes of them; without a stream what a complete count would.
     pub fn table(&self, mut stream: Option<&mut Stream>) -> Vec<Row> {
-        let mut nation = Row { name: "United States", cells: [Cell::default(); COLUMNS], own: None };
+        let mut nation =
+            Row { name: "United States", cells: [Cell::default(); COLUMNS], own: None };
         let mut rows = Vec::new();
         for (here, moved) in self.moved.iter().enumerate() {
             let persons = self.same_house[here] + moved.iter().sum::<f64>();
@@ -250,4 +251,33 @@ fn fill(sheet: &mut Worksheet, year: u16, rows: &[Row]) -> Result<(), XlsxError>
 /// Where the estimates of a column stand, beside their margins of error.
 fn place(column: usize) -> u16 {
     1 + 2 * column as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::synth::random::Purpose;
+
+    #[test]
+    fn estimates_are_right_on_average_and_relatively_worse_for_small_flows() {
+        let mut stream = Stream::new(1, Purpose::Tables, 0);
+        // Below, just below and above the mean at which the normal distribution takes over.
+        for persons in [50.0, 2_000.0, 19_000.0, 21_000.0, 2_000_000.0] {
+            let draws: Vec<Cell> =
+                (0..20_000).map(|_| Cell::sampled(persons, 200.0, &mut stream)).collect();
+            let n = draws.len() as f64;
+            let mean = draws.iter().map(|cell| cell.persons).sum::<f64>() / n;
+            let square = draws.iter().map(|cell| (cell.persons - persons).powi(2)).sum::<f64>() / n;
+            let error = (200.0 * persons).sqrt();
+            // Five standard errors of the mean of the draws; the square within a tenth.
+            assert!((mean - persons).abs() < 5.0 * error / n.sqrt(), "{mean} of {persons}");
+            assert!((square / (200.0 * persons) - 1.0).abs() < 0.1, "{square} of {persons}");
+            assert!(draws.iter().all(|cell| cell.persons >= 0.0 && cell.persons.fract() == 0.0));
+        }
+        assert_eq!(Cell::sampled(0.0, 200.0, &mut stream).persons, 0.0);
+        assert_eq!(Cell::sampled(0.0, 200.0, &mut stream).moe(), 190.0);
+        assert_eq!(Cell { persons: 800.0, variance: 160_000.0 }.moe(), 658.0);
+        // Nobody to sample.
+        assert_eq!(Cell::sampled(0.0, 0.0, &mut stream).moe(), 0.0);
+    }
 }
