@@ -11,13 +11,14 @@ use serde_json::Value;
 
 /// Targets of a year of `nation/`, generated for 2011 to `last`, into `plan-<year>/`.
 fn targets(folder: &Folder, year: u16, last: u16, seed: &str) -> cli::Finished {
-    let surveys: String = (2011..=year)
+    let surveys: Vec<String> = (2011..=year)
         .map(|y| format!(" --acs5 {y}=nation/acs5_{}-{y}_bg_total_population.csv", y - 4))
         .collect();
     folder.flowrake(&format!(
         "targets --year {year} --counties nation/co-est{last}-alldata.csv --state-flows \
          nation/state_to_state_migrations_table_{year}.xlsx --census \
-         nation/CenPop2010_Mean_BG.txt{surveys} --seed ../nation/{seed}.npz --out plan-{year} --json"
+         nation/CenPop2010_Mean_BG.txt{} --seed ../nation/{seed}.npz --out plan-{year} --json",
+        surveys.concat()
     ))
 }
 
