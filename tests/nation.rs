@@ -62,10 +62,14 @@ fn a_made_up_nation_is_brought_back_towards_its_truth() {
 }
 
 #[test]
-fn the_places_of_a_nation_make_the_same_nation() {
+fn the_places_of_a_nation_make_the_same_nation_at_any_thread_count() {
     let folder = Folder::new(&[]);
-    folder.flowrake("synth nation nation --block-groups 120 --seed 5").expect(0);
-    folder.flowrake("synth nation again --places nation/CenPop2010_Mean_BG.txt --seed 5").expect(0);
+    let synth = |threads, options: &str| {
+        let command = format!("synth nation {options} --seed 5");
+        folder.flowrake_with(&[("RAYON_NUM_THREADS", threads)], &command).expect(0);
+    };
+    synth("1", "nation --block-groups 900");
+    synth("2", "again --places nation/CenPop2010_Mean_BG.txt");
     let names: Vec<String> = std::fs::read_dir(folder.path("nation"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
