@@ -163,11 +163,13 @@ fn a_sample_of_the_nation_has_the_published_shape_at_any_thread_count() {
     let (one, two) = (make("1"), make("2"));
     let made = files(&one);
     let names = [
+        "CenPop2010_Mean_BG.txt",
         "acs5_2006-2010_bg_total_population.csv",
         "acs5_2007-2011_bg_total_population.csv",
         "co-est2011-alldata.csv",
         "populations.csv",
         "seed.npz",
+        "state_to_state_migrations_table_2011.xlsx",
         "truth.npz",
         "units.csv",
     ];
@@ -339,6 +341,10 @@ fn impossible_nations_are_refused_and_nothing_is_written() {
     };
     let header = "STATEFP,COUNTYFP,TRACTCE,BLKGRPCE,POPULATION,LATITUDE,LONGITUDE";
     let county = write("county.txt", &format!("{header}\n01,001,020100,1,698,+32,-086\n"));
+    let unknown = write(
+        "unknown.txt",
+        &format!("{header}\n03,001,020100,1,698,+32,-086\n03,003,020100,1,698,+32,-086\n"),
+    );
     let islands = write("islands.txt", &format!("{header}\n72,001,020100,1,698,+18,-066\n"));
     let tract = write(
         "tract.txt",
@@ -351,10 +357,16 @@ fn impossible_nations_are_refused_and_nothing_is_written() {
         (&county, ["--sample", "NaN"], "sample: expected a share above 0 and at most 1, found NaN"),
         (&tract, ["--seed", "1"], "places: expected block groups, found areas of level tract"),
         (&county, ["--seed", "1"], "expected block groups of at least two counties, found 1"),
+        (
+            &unknown,
+            ["--seed", "1"],
+            "codes of the 50 states and the District of Columbia, found `03",
+        ),
         (&islands, ["--seed", "1"], "expected block groups of at least two counties, found 0"),
         (&out, ["--seed", "1"], "nation: No such file"),
         (&county, ["--years", "2013-2011"], "expected a year from 1900 to 2100, or two as in"),
         (&county, ["--year", "11"], "expected a year from 1900 to 2100, or two as in"),
+        (&county, ["--block-groups", "500"], "cannot be used with"),
     ] {
         let mut command = flowrake("1");
         command.args(["synth", "nation"]).arg(&out).arg("--places").arg(places).args(options);

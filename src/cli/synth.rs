@@ -51,24 +51,35 @@ struct RegionArgs {
     block_groups: usize,
 }
 
-/// A nation of real block groups
+/// A nation of real or made-up block groups
 ///
 /// Writes units.csv, truth.npz (who really moved), seed.npz (what the records show, in expected
-/// persons), the true populations by year, and tables in two layouts of the Census Bureau: estimates
-/// with components of change by county, and B01003 by block group. Says on stderr what shape the
-/// matrices have.
+/// persons), the true populations by year, and tables in four layouts of the Census Bureau: centers
+/// of population, estimates with components of change by county, state-to-state flows of every year,
+/// and B01003 by block group. Says on stderr what shape the matrices have.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Example: three years of about a twentieth of the United States, whole counties
-  flowrake synth nation nation --places CenPop2010_Mean_BG.txt --years 2011-2013 --sample 0.05"
-)]
+#[command(after_help = "\
+Example: a nation that does not exist, from its tables to the matrix that agrees with them
+  flowrake synth nation nation --block-groups 5000
+  flowrake targets --year 2011 --counties nation/co-est2011-alldata.csv \\
+      --state-flows nation/state_to_state_migrations_table_2011.xlsx \\
+      --census nation/CenPop2010_Mean_BG.txt \\
+      --acs5 2011=nation/acs5_2007-2011_bg_total_population.csv \\
+      --seed ../nation/seed.npz --out plan
+  flowrake harmonize plan/plan.toml --out harmonized.npz     # nation/truth.npz is what it aims at
+
+Example: three years of about a twentieth of the United States, whole counties
+  flowrake synth nation nation --places CenPop2010_Mean_BG.txt --years 2011-2013 --sample 0.05")]
 struct NationArgs {
     /// Folder to write into; created if need be, files of the same names are replaced
     out: PathBuf,
     /// Centers of population of block groups, as published by the Census Bureau; Puerto Rico is
-    /// left out
+    /// left out. Without it the places are made up
     #[arg(long, value_name = "FILE")]
-    places: PathBuf,
+    places: Option<PathBuf>,
+    /// Number of made-up block groups
+    #[arg(long, value_name = "N", default_value_t = 20_000, conflicts_with = "places")]
+    block_groups: usize,
     /// End year of the matrix, or first and last of several, whose files then have the year in their
     /// names; the populations of the places are those of the year before the first
     #[arg(long, visible_alias = "year", value_name = "YEAR[-YEAR]", value_parser = years)]
@@ -113,7 +124,14 @@ fn region(args: &RegionArgs) -> anyhow::Result<()> {
 
 fn nation(args: &NationArgs) -> anyhow::Result<()> {
     let options = NationOptions { seed: args.seed, year: *args.years.start(), sample: args.sample };
-    let centers = CenPop::read(&args.places)?.without_puerto_rico();
+    let centers = match &args.places {
+        Some(path) => {
+            let copy = args.out.join(nation::centers_file(options.year));
+            super::refuse_inputs([copy.as_path()], std::slice::from_ref(path))?;
+            CenPop::read(path)?.without_puerto_rico()
+        }
+        None => nation::made_up_places(args.block_groups, args.seed)?,
+    };
     let first = Nation::generate(&centers, &options)?;
     eprintln!("{}: {} block groups", args.out.display(), first.geography.len());
     nation::write(first, *args.years.end(), &args.out, |nation| {

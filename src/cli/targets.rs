@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail, ensure};
 use flowrake::Error;
 use flowrake::census::cenpop::CenPop;
-use flowrake::census::pep::Pep;
+use flowrake::census::pep::{Measure, Pep};
 use flowrake::census::population_table::PopulationTable;
 use flowrake::census::state_flows::StateFlows;
 use flowrake::census::{Estimate, STATES};
@@ -195,6 +195,7 @@ fn read(args: &Args) -> Result<Tables> {
     // Before the units, which may be this file's: it says best what the file lacks.
     let change = Change::new(args.year, &counties, &crosswalk)?;
     flows.require_year(&args.state_flows, args.year)?;
+    change.require_states(&args.counties, &flows)?;
     let geography = match (&args.units, &census) {
         (Some(path), _) => Geography::read(path)?,
         (None, Some(census)) => census_units(census)?,
@@ -207,7 +208,7 @@ fn read(args: &Args) -> Result<Tables> {
     let areas = Areas::new(geography, crosswalk)?;
     let mut populations = Vec::new();
     if let (Some(path), Some(census)) = (&args.census, census)
-        && year_of(path, &census)? == 2010
+        && year_of(path, &census, &counties)? == 2010
     {
         populations.push(AreaTable::census_2010(path, census, &areas)?);
     }
@@ -221,19 +222,29 @@ fn read(args: &Args) -> Result<Tables> {
 /// Residents of the 50 states and the District of Columbia by census.
 const CENSUSES: [(i32, u64); 2] = [(2010, 308_745_538), (2020, 331_449_281)];
 
-/// The census of centers of population, by their total: they do not say it. Of these only the count of
-/// 2010 is in the years that populations are solved for.
-fn year_of(path: &Path, census: &CenPop) -> Result<i32> {
+/// The year of centers of population, which do not say it: that of the census with their total, or of
+/// the count that the estimates of counties start from. Of these only the count of 2010 is in the
+/// years that populations are solved for.
+fn year_of(path: &Path, census: &CenPop, counties: &Pep) -> Result<i32> {
     let total = census.clone().without_puerto_rico().total();
-    let known = CENSUSES.iter().find(|(_, persons)| *persons == total);
-    known.map(|(year, _)| *year).ok_or_else(|| {
-        let problem = format!(
-            "expected {} residents of 2010 or {} of 2020 in the states, found {total}; are areas \
-             missing?",
-            CENSUSES[0].1, CENSUSES[1].1
-        );
-        Error::data(path, "", problem).into()
-    })
+    if let Some((year, _)) = CENSUSES.iter().find(|(_, persons)| *persons == total) {
+        return Ok(*year);
+    }
+    let base = counties.base_year().and_then(|year| {
+        Some((year, u64::try_from(counties.total(&Level::County, Measure::Base, year)?).ok()?))
+    });
+    if let Some((year, _)) = base.filter(|(_, persons)| *persons == total) {
+        return Ok(year);
+    }
+    let start = base.map_or(",".to_owned(), |(year, persons)| {
+        format!(", or {persons}, from which the estimates of --counties start in {year},")
+    });
+    let problem = format!(
+        "expected {} residents of 2010 or {} of 2020 in the states{start} found {total}; are areas \
+         missing?",
+        CENSUSES[0].1, CENSUSES[1].1
+    );
+    Err(Error::data(path, "", problem).into())
 }
 
 /// The units table of a census: codes, populations and centers.

@@ -178,6 +178,25 @@ impl<'a> Kernel<'a> {
         kept
     }
 
+    /// The units within reach that are nearest to one and have some attraction, nearest first.
+    pub fn neighbors(&self, unit: usize, reach: &Reach, count: usize) -> Vec<u32> {
+        let here = self.position_km[unit];
+        let mut nearest: Vec<(f64, u32)> = Vec::with_capacity(count + 1);
+        for &other in &reach.near {
+            let square = square_km(here, self.position_km[other as usize]);
+            let farthest = nearest.last().map_or(f64::INFINITY, |last| last.0);
+            if nearest.len() == count && square >= farthest {
+                continue;
+            }
+            if other as usize == unit || self.attraction[other as usize] <= 0.0 {
+                continue;
+            }
+            nearest.insert(nearest.partition_point(|known| known.0 <= square), (square, other));
+            nearest.truncate(count);
+        }
+        nearest.into_iter().map(|(_, other)| other).collect()
+    }
+
     /// A destination from the long-range part: a county, then a unit in it.
     fn far(&self, counties: &[f64], stream: &mut Stream) -> Option<usize> {
         let county = stream.pick(counties)?;
@@ -246,6 +265,20 @@ mod tests {
         assert_eq!([far(0), far(1), far(2)], [4.0 * (1.0 / 5.0), 4.0 * 0.5, 3.0 * (1.0 / 5.0)]);
         assert_eq!(kernel(0.5, &[1.0; 3]).find_reach(0).near, [0, 1, 2]);
         assert_eq!(kernel(0.5, &[1.0; 3]).find_reach(2).near, [2, 3]);
+    }
+
+    #[test]
+    fn neighbors_are_near_inhabited_and_others() {
+        let mut of = kernel(0.5, &[1.0; 3]);
+        let neighbors =
+            |of: &Kernel, unit, county, count| of.neighbors(unit, &of.find_reach(county), count);
+        assert_eq!(neighbors(&of, 0, 0, 1), [1]);
+        assert_eq!(neighbors(&of, 1, 0, 2), [0, 2]);
+        // The third county is not near the first; the second has the third beside it only.
+        assert_eq!(neighbors(&of, 0, 0, 9), [1, 2]);
+        assert_eq!(neighbors(&of, 3, 2, 9), [2]);
+        of.attraction[1] = 0.0;
+        assert_eq!(neighbors(&of, 0, 0, 1), [2]);
     }
 
     #[test]

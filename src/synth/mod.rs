@@ -3,8 +3,8 @@
 //! No public data tell who moved between two block groups, so a method can only be judged where the
 //! truth is made up. A [`Region`] holds that truth T, a seed E that misses people the way address
 //! records do, and the Census-like tables that would have been published about T. Harmonizing E
-//! with those tables should bring it back towards T. A [`Nation`](nation::Nation) is the same on real
-//! block groups, at national size.
+//! with those tables should bring it back towards T. A [`Nation`](nation::Nation) is the same at
+//! national size, on real or made-up block groups.
 //!
 //! # Model
 //! **Places.** States hold counties, counties hold tracts of up to four block groups. County sizes

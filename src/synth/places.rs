@@ -13,9 +13,9 @@ pub(super) const STATE_CODES: [u8; 26] = [
 ];
 
 /// Distance between neighboring county seats, km.
-const COUNTY_PITCH_KM: f64 = 45.0;
+pub(super) const COUNTY_PITCH_KM: f64 = 45.0;
 /// Length of one degree of latitude, km.
-const KM_PER_DEGREE: f64 = 111.195;
+pub(super) const KM_PER_DEGREE: f64 = 111.195;
 /// Latitude and longitude of the region's south-west corner, and the cosine of that latitude: the
 /// map is drawn flat around it.
 const CORNER_LAT: f64 = 39.0;
@@ -75,19 +75,11 @@ pub(super) fn settle(options: &RegionOptions) -> Result<(Geography, Places)> {
 
     let mut places = Places::default();
     let mut geoids = Vec::with_capacity(options.block_groups);
-    let states_wide = ceil_sqrt(options.states);
-    let largest = counties_of.iter().copied().max().unwrap_or(1);
-    let state_pitch = COUNTY_PITCH_KM * ceil_sqrt(largest) as f64;
+    let grid = Grid::new(&counties_of);
     let mut county = 0;
     for (state, &counties) in counties_of.iter().enumerate() {
-        let counties_wide = ceil_sqrt(counties);
         for k in 0..counties {
-            let seat = (
-                (state % states_wide) as f64 * state_pitch
-                    + ((k % counties_wide) as f64 + stream.between(0.3, 0.7)) * COUNTY_PITCH_KM,
-                (state / states_wide) as f64 * state_pitch
-                    + ((k / counties_wide) as f64 + stream.between(0.3, 0.7)) * COUNTY_PITCH_KM,
-            );
+            let seat = grid.seat(state, k, &mut stream);
             places.seat_km.push(seat);
             let prefix = format!("{:02}{:03}", STATE_CODES[state], 2 * k + 1);
             settle_county(&mut stream, block_groups_of[county], seat, |code, place| {
@@ -105,6 +97,36 @@ pub(super) fn settle(options: &RegionOptions) -> Result<(Geography, Places)> {
         }
     }
     Ok((Geography::new(geoids)?, places))
+}
+
+/// States in rows and columns, and in each of them counties.
+pub(super) struct Grid<'a> {
+    counties_of: &'a [usize],
+    states_wide: usize,
+    state_pitch_km: f64,
+}
+
+impl<'a> Grid<'a> {
+    /// A grid for the numbers of counties of the states.
+    pub fn new(counties_of: &'a [usize]) -> Self {
+        let largest = counties_of.iter().copied().max().unwrap_or(1);
+        Self {
+            counties_of,
+            states_wide: ceil_sqrt(counties_of.len()),
+            state_pitch_km: COUNTY_PITCH_KM * ceil_sqrt(largest) as f64,
+        }
+    }
+
+    /// Draws the position of the seat of county `k` of a state, km east and north of the corner.
+    pub fn seat(&self, state: usize, k: usize, stream: &mut Stream) -> (f64, f64) {
+        let counties_wide = ceil_sqrt(self.counties_of[state]);
+        let mut along = |state: usize, county: usize| {
+            state as f64 * self.state_pitch_km
+                + (county as f64 + stream.between(0.3, 0.7)) * COUNTY_PITCH_KM
+        };
+        let east = along(state % self.states_wide, k % counties_wide);
+        (east, along(state / self.states_wide, k / counties_wide))
+    }
 }
 
 /// One block group.
@@ -152,7 +174,7 @@ fn settle_county(
 
 /// Shares `total` seats in proportion to weights, at least `minimum` each; what rounding leaves
 /// goes to the largest remainders.
-fn apportion(total: usize, weights: &[f64], minimum: usize) -> Vec<usize> {
+pub(super) fn apportion(total: usize, weights: &[f64], minimum: usize) -> Vec<usize> {
     let free = total - minimum * weights.len();
     let sum: f64 = weights.iter().sum();
     let exact: Vec<f64> = weights.iter().map(|w| free as f64 * w / sum).collect();

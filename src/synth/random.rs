@@ -18,6 +18,8 @@ pub(crate) enum Purpose {
     Records = 5,
     /// Births, deaths and migration from and to abroad, one stream per unit.
     Components = 6,
+    /// Made-up places of a nation, one stream per county, and stream 0 for their sizes.
+    MadeUp = 7,
 }
 
 /// One stream of random numbers.

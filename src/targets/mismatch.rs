@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::year::{Change, Components, YearTargets};
 use crate::census::pep::{Measure, Pep};
 use crate::census::state_flows::StateFlows;
-use crate::census::{Estimate, STATES, margin_of_error};
+use crate::census::{Estimate, margin_of_error};
 
 /// Area code of the nation.
 pub const NATION: &str = "US";
@@ -59,7 +59,7 @@ pub fn mismatches(
     states: Option<&Pep>,
 ) -> Vec<Mismatch> {
     let mut rows = Vec::new();
-    let areas = STATES.iter().map(|(code, _)| (*code, &change.states[*code]));
+    let areas = change.states.iter().map(|(code, components)| (code.as_str(), components));
     for (area, components) in std::iter::once((NATION, &change.nation)).chain(areas) {
         let mut row = |quantity, source, first: Estimate, other_source, other_value| {
             rows.push(Mismatch {
@@ -94,7 +94,8 @@ pub fn mismatches(
                 .map(|(_, flow)| *flow)
                 .collect()
         };
-        let all = if area == NATION { STATES.len() * STATES.len() } else { STATES.len() };
+        let others = change.states.len();
+        let all = if area == NATION { others * others } else { others };
         let [departures, arrivals] = [flows_of(0), flows_of(1)];
         let (before, lived) = ("population of the year before", "flows between states");
         if departures.len() == all {

@@ -21,9 +21,10 @@
 //! Nature Communications 2025, <https://arxiv.org/abs/2503.20989>.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use crate::census::pep::{Measure, Pep};
-use crate::census::state_flows::StateFlows;
+use crate::census::state_flows::{CurrentState, StateFlows};
 use crate::census::{Estimate, STATES, margin_of_error};
 use crate::geography::{Crosswalk, Level};
 use crate::{Error, Result};
@@ -77,7 +78,8 @@ impl Change {
     /// Takes a year from a file of county estimates, without Puerto Rico.
     ///
     /// # Errors
-    /// If the file lacks the year or the one before, or has components of three months only.
+    /// If the file lacks the year or the one before, has components of three months only, or has no
+    /// counties.
     pub fn new(year: i32, pep: &Pep, crosswalk: &Crosswalk) -> Result<Self> {
         if pep.is_partial(year) {
             return Err(Error::data(
@@ -109,19 +111,36 @@ impl Change {
             change.states.entry(state).or_insert(start).add(&components);
             change.nation.add(&components);
         }
-        let lacking: Vec<&str> = STATES
-            .iter()
-            .map(|(code, _)| *code)
-            .filter(|code| !change.states.contains_key(*code))
+        if change.counties.is_empty() {
+            let problem = "expected rows of counties in the 51 states, found none";
+            return Err(Error::data(pep.path(), "", problem));
+        }
+        Ok(change)
+    }
+
+    /// Refuses county estimates that lack a state whose people the flows tell of. The nation may be
+    /// a part of a larger one: states without people have rows of zeros in the flows.
+    ///
+    /// # Errors
+    /// Names the states; `pep` is where the estimates were read from.
+    pub fn require_states(&self, pep: &Path, flows: &StateFlows) -> Result<()> {
+        let has_people = |code: &str, state: &CurrentState| {
+            let from = |(_, to): (_, &CurrentState)| to.origin(code).is_some_and(|f| f.value > 0.0);
+            state.population.value > 0.0 || flows.states().any(from)
+        };
+        let lacking: Vec<&str> = flows
+            .states()
+            .filter(|(code, state)| !self.states.contains_key(*code) && has_people(code, state))
+            .map(|(code, _)| code)
             .collect();
         if lacking.is_empty() {
-            return Ok(change);
+            return Ok(());
         }
-        Err(Error::data(
-            pep.path(),
-            "",
-            format!("expected counties of all 51 states, found none of {}", lacking.join(", ")),
-        ))
+        let problem = format!(
+            "expected counties of all states in the state-to-state flows, found none of {}",
+            lacking.join(", ")
+        );
+        Err(Error::data(pep, "", problem))
     }
 }
 
@@ -147,7 +166,7 @@ pub struct YearTargets {
 }
 
 impl YearTargets {
-    /// Computes the targets by the formulas of the module docs.
+    /// Computes the targets by the formulas of the module docs, for the states that have counties.
     ///
     /// # Errors
     /// If the flows are of another year, or a target is below 0.
@@ -172,7 +191,7 @@ impl YearTargets {
             targets.county_in.insert(county.clone(), arrivals);
         }
         for (code, state) in flows.states() {
-            let components = &change.states[code];
+            let Some(components) = change.states.get(code) else { continue };
             let (abroad, same_house) = (state.abroad, state.same_house);
             let left = components.deaths + abroad.value - components.international;
             let movers = components.after - abroad.value - components.births - same_house.value;
@@ -184,14 +203,14 @@ impl YearTargets {
             let moe = combined(&[abroad, same_house, state.same_state]);
             targets.state_movers.insert(code.to_owned(), movers);
             targets.state_non_movers.insert(code.to_owned(), stayers);
-            for (origin, _) in STATES {
+            for origin in change.states.keys() {
                 let flow = if origin == code {
                     Some(Estimate { value: home, moe })
                 } else {
                     state.origin(origin)
                 };
                 if let Some(flow) = flow {
-                    targets.state_flows.insert((origin.to_owned(), code.to_owned()), flow);
+                    targets.state_flows.insert((origin.clone(), code.to_owned()), flow);
                 }
             }
         }

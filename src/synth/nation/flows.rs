@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::misplaced::{MISPLACED, Misplaced};
 use super::{NationOptions, Places};
 use crate::matrix::FlowMatrix;
 use crate::synth::kernel::{Kernel, Reach, Shape, leaving};
@@ -15,7 +16,7 @@ use crate::synth::rows::{Rows, merge};
 pub(super) const SHAPE: Shape =
     Shape { local_share: 0.70, local_scale_km: 2.8, long_scale_km: 120.0, near_counties: 6 };
 /// Share of the addresses that are known exactly.
-const EXACT: f64 = 0.8333;
+pub(super) const EXACT: f64 = 0.8333;
 /// Share of the addresses that are known by their ZIP; the rest are lost.
 const BY_ZIP: f64 = 0.1589;
 
@@ -34,6 +35,7 @@ pub(super) fn migrate(
         &places.represents,
     );
     let records = Records::new(places, options);
+    let misplaced = Misplaced::new(&kernel, &records);
     let (truth, seed) = records
         .zips
         .par_iter()
@@ -41,7 +43,7 @@ pub(super) fn migrate(
             || None,
             |cached, zip| {
                 let reach = kernel.reach(places.county[zip.start], cached);
-                zip_rows(&kernel, reach, &records, zip)
+                zip_rows(&kernel, reach, &records, &misplaced, zip)
             },
         )
         .unzip();
@@ -49,7 +51,13 @@ pub(super) fn migrate(
 }
 
 /// Draws the rows of T and E for the block groups of a ZIP: those that its blur can reach.
-fn zip_rows(kernel: &Kernel, reach: &Reach, records: &Records, zip: &Range<usize>) -> (Rows, Rows) {
+fn zip_rows(
+    kernel: &Kernel,
+    reach: &Reach,
+    records: &Records,
+    misplaced: &Misplaced,
+    zip: &Range<usize>,
+) -> (Rows, Rows) {
     let places = records.places;
     let (mut truth, mut seed) = (Rows::default(), Rows::default());
     let mut recorded = vec![Vec::new(); zip.len()];
@@ -68,12 +76,10 @@ fn zip_rows(kernel: &Kernel, reach: &Reach, records: &Records, zip: &Range<usize
         let stayers = f64::from(population - leaving + kept);
 
         let mut stream = places.stream(records.options, Purpose::Records, origin);
-        let covered = records.covered[origin];
-        let on_record = stayers
-            * covered
-            * (1.0 - 0.02 * places.record_age[origin])
-            * stream.between(0.96, 1.0);
-        recorded[origin - zip.start].push((origin as u32, on_record * EXACT));
+        let on_record = records.stayers(origin, stayers, &mut stream);
+        let own = &mut recorded[origin - zip.start];
+        own.push((origin as u32, on_record * EXACT * (1.0 - MISPLACED)));
+        own.extend(misplaced.flows(origin));
         by_zip += on_record * BY_ZIP;
         for &(destination, size) in &moves {
             records.record(origin, destination as usize, size, &mut stream, |i, j, persons| {
@@ -95,9 +101,9 @@ fn zip_rows(kernel: &Kernel, reach: &Reach, records: &Records, zip: &Range<usize
 }
 
 /// What decides who is on record, and where.
-struct Records<'a> {
-    places: &'a Places,
-    options: &'a NationOptions,
+pub(super) struct Records<'a> {
+    pub places: &'a Places,
+    pub options: &'a NationOptions,
     /// Probability that a person of a unit is on record, before the record's age.
     covered: Vec<f64>,
     /// Units of each ZIP.
@@ -107,7 +113,7 @@ struct Records<'a> {
 }
 
 impl<'a> Records<'a> {
-    fn new(places: &'a Places, options: &'a NationOptions) -> Self {
+    pub fn new(places: &'a Places, options: &'a NationOptions) -> Self {
         let covered = (0..places.len()).map(|unit| {
             let mut state = Stream::new(options.seed, Purpose::Records, places.state(unit));
             (1.0 - 0.5 * places.renter_share[unit]) * state.between(0.85, 1.0)
@@ -123,6 +129,15 @@ impl<'a> Records<'a> {
             zips.push(zip);
         }
         Self { places, options, covered: covered.collect(), zips, zip_share }
+    }
+
+    /// Draws how many of the persons who stayed in a unit are on record; the first draw of the
+    /// unit's stream.
+    pub fn stayers(&self, unit: usize, stayers: f64, stream: &mut Stream) -> f64 {
+        stayers
+            * self.covered[unit]
+            * (1.0 - 0.02 * self.places.record_age[unit])
+            * stream.between(0.96, 1.0)
     }
 
     /// Draws what is recorded of a household's move, and hands on origin, destination and persons.

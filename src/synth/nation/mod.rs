@@ -1,8 +1,12 @@
-//! A nation with known truth: real block groups, generated moves, and the biased record of them.
+//! A nation with known truth: real or made-up block groups, generated moves, and the biased record
+//! of them.
 //!
 //! As the regions of [`synth`](super), at the size and with the shape of the published matrices
 //! (Agostini et al. 2025, <https://arxiv.org/abs/2503.20989>): block groups and their populations
-//! are those of a file of centers of population, everything else is drawn.
+//! are those of a file of centers of population, or of [`made_up_places`]; everything else is drawn.
+//! [`write()`] adds tables in the layouts of the Census Bureau, from which
+//! [`targets`](crate::targets) computes targets that agree with the truth up to sampling error and
+//! the residuals of the estimates.
 //!
 //! # Model
 //! **Places.** Covariates of a block group are the sum of a national mean and effects of the county,
@@ -23,6 +27,9 @@
 //! - A household that moved has a record of age a, uniform on 0 to twice `record_age`, and appears
 //!   with probability `c_i` (1 - 0.04 a) (1 - 0.2 `renter_share` of j), then with 40 to 70 % of its
 //!   weight. So movers are missed more often than stayers.
+//! - Of the stayers with an exact address, 0.2 % had one of their two addresses matched to one of the
+//!   three nearest inhabited block groups, which may be in another county, and look like movers
+//!   between neighbors. So even a county of one block group has departures and arrivals on record.
 //! - Of all addresses 83.33 % are exact, 15.89 % known by ZIP, the rest lost, as published. A move
 //!   that blur may have ended where it began counts there as a stayer, and a stayer known by ZIP is
 //!   spread over the diagonal.
@@ -38,10 +45,10 @@
 //! |---|---|---|
 //! | stay | 87.0 % | 87.0 % |
 //! | moves under 5 miles, 5 to 50, beyond | 37, 40, 23 % | 36.9, 40.5, 22.7 % |
-//! | movers on record | 11.8 to 15.2 million | 13.0 million |
+//! | movers on record | 11.8 to 15.2 million | 13.3 million |
 //! | records | 178 to 269 million | 198.6 million |
-//! | flows in the seed | 60 million | 59.2 million (truth: 13.7 million) |
-//! | destinations of a block group in the seed: mean, median | 272, 234 | 272.9, 236 |
+//! | flows in the seed | 60 million | 59.3 million (truth: 13.7 million) |
+//! | destinations of a block group in the seed: mean, median | 272, 234 | 273.7, 237 |
 //!
 //! A ZIP has 9.6 block groups on average, and that of a block group 13.6.
 //!
@@ -51,8 +58,11 @@
 
 mod components;
 mod flows;
+mod made_up;
 mod measure;
+mod misplaced;
 mod places;
+mod state_flows;
 mod tables;
 
 use std::fmt::Write as _;
@@ -63,9 +73,10 @@ use crate::matrix::FlowMatrix;
 use crate::{Error, Result};
 
 pub use components::Components;
+pub use made_up::made_up_places;
 pub use measure::Measured;
 pub use places::Places;
-pub use tables::write;
+pub use tables::{centers_file, write};
 
 /// What to generate.
 #[derive(Clone, Debug, PartialEq)]
@@ -146,6 +157,25 @@ impl Nation {
                 places.renter_share[unit],
                 places.record_age[unit],
                 places.zip[unit]
+            )
+            .expect("writing to a string does not fail");
+        }
+        text
+    }
+
+    /// The places as centers of population, laid out as the Census Bureau's file.
+    fn centers(&self) -> String {
+        let places = &self.places;
+        let mut text =
+            "STATEFP,COUNTYFP,TRACTCE,BLKGRPCE,POPULATION,LATITUDE,LONGITUDE\n".to_owned();
+        for (unit, geoid) in self.geography.geoids().iter().enumerate() {
+            let code = geoid.as_str();
+            let [state, county, tract, digit] =
+                [&code[..2], &code[2..5], &code[5..11], &code[11..]];
+            writeln!(
+                text,
+                "{state},{county},{tract},{digit},{},{:+010.6},{:+011.6}",
+                places.population[unit], places.lat[unit], places.lon[unit]
             )
             .expect("writing to a string does not fail");
         }

@@ -2,6 +2,7 @@
 
 use super::NationOptions;
 use super::flows::SHAPE;
+use crate::census::STATES;
 use crate::census::cenpop::{CenPop, Place};
 use crate::geography::{Geography, Geoid};
 use crate::synth::kernel::nearest;
@@ -62,6 +63,12 @@ impl Places {
         Stream::new(options.seed, purpose, self.code[unit] + (u64::from(options.year) << 48))
     }
 
+    /// Position in [`STATES`] of the state of a unit, `None` for other codes.
+    pub(super) fn state_position(&self, unit: usize) -> Option<usize> {
+        let code = format!("{:02}", self.state(unit));
+        STATES.iter().position(|state| state.0 == code)
+    }
+
     /// Number of the state of a unit, as in its code.
     pub(super) fn state(&self, unit: usize) -> u64 {
         self.code[unit] / 10_000_000_000
@@ -106,6 +113,13 @@ pub(super) fn settle(centers: &CenPop, options: &NationOptions) -> Result<(Geogr
         return Err(Error::request(
             "places: expected people in at least one block group, found none",
         ));
+    }
+    let unknown = (0..places.len()).find(|&unit| places.state_position(unit).is_none());
+    if let Some(unit) = unknown {
+        return Err(Error::request(format!(
+            "places: expected codes of the 50 states and the District of Columbia, found `{}`",
+            geoids[unit]
+        )));
     }
     Ok((Geography::new(geoids)?, places))
 }

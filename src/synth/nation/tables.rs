@@ -5,12 +5,14 @@
 //! population differs from the truth by residuals of about 0.025 % a year, which add up over the
 //! years. Of the year before the first, whose components would be of three months, all are 0. Survey
 //! estimates of block groups are means over those of the five years that are at hand, with sampling
-//! noise.
+//! noise. Flows between states are the survey's of the year alone (`state_flows`). The places
+//! themselves are written as centers of population, counted the year before the first.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
 
+use super::state_flows::{Answers, workbook};
 use super::{Components, Nation, NationOptions};
 use crate::census::STATES;
 use crate::geography::Geography;
@@ -25,13 +27,15 @@ const RESIDUAL_SPREAD: f64 = 0.00025;
 /// Survey standard error over the square root of the estimate, in both in persons: about 150 for
 /// 1,400.
 const DESIGN_EFFECT: f64 = 4.0;
+/// Streams of the tables of flows are numbered from here by year, above those of counties.
+const FLOWS: u64 = 1 << 40;
 /// Years that a survey table covers.
 const WINDOW: u16 = 5;
 
 /// Generates the years up to `last` one after the other and writes everything into a folder, which
-/// is created if need be: `units.csv`; `truth.npz` and `seed.npz`, with the year in their names
+/// is created if need be: `units.csv`; the places as [`centers_file`]; `truth.npz` and `seed.npz`, with the year in their names
 /// (`truth-2011.npz`) if there are several; `populations.csv`, the true ones by year;
-/// `co-est<year>-alldata.csv`; and `acs5_<year>-<year>_bg_total_population.csv` for every year from
+/// `co-est<year>-alldata.csv`; `state_to_state_migrations_table_<year>.xlsx` of every year; and `acs5_<year>-<year>_bg_total_population.csv` for every year from
 /// the one before the first. Each year is handed to `show` once it is generated.
 ///
 /// # Errors
@@ -39,10 +43,11 @@ const WINDOW: u16 = 5;
 pub fn write(first: Nation, last: u16, folder: &Path, mut show: impl FnMut(&Nation)) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
     let mut outputs = Outputs::default();
-    let add = |outputs: &mut Outputs, name: &str, text: &str| {
-        outputs.add(&folder.join(name), |file| file.write_all(text.as_bytes()))
+    let add = |outputs: &mut Outputs, name: &str, bytes: &[u8]| {
+        outputs.add(&folder.join(name), |file| file.write_all(bytes))
     };
-    add(&mut outputs, "units.csv", &first.units())?;
+    add(&mut outputs, "units.csv", first.units().as_bytes())?;
+    add(&mut outputs, &centers_file(first.options.year), first.centers().as_bytes())?;
     let several = last > first.options.year;
     let mut history = History::new(&first);
     let mut nation = first;
@@ -54,6 +59,11 @@ pub fn write(first: Nation, last: u16, folder: &Path, mut show: impl FnMut(&Nati
         }
         show(&nation);
         let changes = Components::draw(&nation);
+        let flows = Answers::new(&nation, &changes);
+        let flows =
+            workbook(year, &flows.table(Some(&mut history.stream(FLOWS + u64::from(year)))));
+        let name = format!("state_to_state_migrations_table_{year}.xlsx");
+        add(&mut outputs, &name, &flows)?;
         history.populations.push(changes.population());
         if year >= last {
             history.changes.push(changes);
@@ -63,14 +73,21 @@ pub fn write(first: Nation, last: u16, folder: &Path, mut show: impl FnMut(&Nati
         history.changes.push(changes);
     }
     let geography = &nation.geography;
-    add(&mut outputs, "populations.csv", &history.true_populations(geography))?;
+    add(&mut outputs, "populations.csv", history.true_populations(geography).as_bytes())?;
     let name = format!("co-est{last}-alldata.csv");
-    add(&mut outputs, &name, &history.estimates(geography, &nation.places.county))?;
+    let estimates = history.estimates(geography, &nation.places.county);
+    add(&mut outputs, &name, estimates.as_bytes())?;
     for year in history.base_year..=last {
         let name = format!("acs5_{}-{year}_bg_total_population.csv", year + 1 - WINDOW);
-        add(&mut outputs, &name, &history.survey(geography, year))?;
+        add(&mut outputs, &name, history.survey(geography, year).as_bytes())?;
     }
     outputs.commit()
+}
+
+/// Name of the file of places of a nation whose first matrix ends in `year`; they are counted the
+/// year before.
+pub fn centers_file(year: u16) -> String {
+    format!("CenPop{}_Mean_BG.txt", year - 1)
 }
 
 /// What happened, by unit.
@@ -229,4 +246,127 @@ fn row(text: &mut String, place: std::fmt::Arguments<'_>, area: &Area) {
 /// A further field of a line.
 fn put(text: &mut String, field: impl std::fmt::Display) {
     write!(text, ",{field}").expect("writing to a string does not fail");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::census::pep::{Measure, Pep};
+    use crate::census::state_flows::StateFlows;
+    use crate::census::{Estimate, margin_of_error};
+    use crate::geography::{Crosswalk, Level};
+    use crate::matrix::FlowRows as _;
+    use crate::synth::nation::made_up_places;
+    use crate::targets::{Change, YearTargets};
+
+    /// The truth of what targets are about.
+    #[derive(Default)]
+    struct Truth {
+        /// Movers by state of destination, and stayers.
+        movers: BTreeMap<String, f64>,
+        stayers: BTreeMap<String, f64>,
+        /// Everyone by states of origin and destination.
+        flows: BTreeMap<(String, String), f64>,
+        /// Residuals of the estimates by state.
+        residuals: BTreeMap<String, f64>,
+    }
+
+    /// A made-up nation of 12 states, its tables as read and what they should say.
+    fn year(sampled: bool) -> (Truth, YearTargets, StateFlows) {
+        let places = made_up_places(600, 3).unwrap();
+        let nation = Nation::generate(&places, &NationOptions::DEFAULT).unwrap();
+        let changes = Components::draw(&nation);
+        let answers = Answers::new(&nation, &changes);
+        let mut history = History::new(&nation);
+        history.populations.push(changes.population());
+        history.changes.push(changes);
+
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, bytes: &[u8]| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, bytes).unwrap();
+            path
+        };
+        let estimates = history.estimates(&nation.geography, &nation.places.county);
+        let pep = Pep::read(&write("co-est2011-alldata.csv", estimates.as_bytes())).unwrap();
+        let mut stream = history.stream(FLOWS);
+        let rows = answers.table(sampled.then_some(&mut stream));
+        let flows = StateFlows::read(&write("flows.xlsx", &workbook(2011, &rows))).unwrap();
+        assert_eq!(flows.warnings(), [""; 0], "every identity was checked");
+        let change = Change::new(2011, &pep, &Crosswalk::of_the_2010s()).unwrap();
+        change.require_states(pep.path(), &flows).unwrap();
+
+        let mut truth = Truth::default();
+        let state = |unit: usize| nation.geography.geoids()[unit].as_str()[..2].to_owned();
+        let (mut to, mut persons) = (Vec::new(), Vec::new());
+        for unit in 0..nation.places.len() {
+            nation.truth.row(unit, &mut to, &mut persons);
+            for (&to, &persons) in to.iter().zip(&persons) {
+                let to = to as usize;
+                let kind = if to == unit { &mut truth.stayers } else { &mut truth.movers };
+                *kind.entry(state(to)).or_default() += persons;
+                *truth.flows.entry((state(unit), state(to))).or_default() += persons;
+            }
+        }
+        for code in pep.geoids(&Level::State) {
+            let residual = pep.get(code.as_str(), Measure::Residual, 2011).unwrap();
+            truth.residuals.insert(code.to_string(), residual as f64);
+        }
+        assert!(truth.residuals.values().any(|&residual| residual != 0.0));
+        (truth, YearTargets::new(2011, &change, &flows).unwrap(), flows)
+    }
+
+    #[test]
+    fn targets_of_a_complete_count_are_the_truth() {
+        let (truth, targets, flows) = year(false);
+        assert_eq!(targets.state_movers.len(), 12);
+        for (code, movers) in &targets.state_movers {
+            assert_eq!(movers.value - truth.residuals[code], truth.movers[code], "{code}");
+            assert_eq!(movers.moe, Some(0.0));
+            assert_eq!(targets.state_non_movers[code].value, truth.stayers[code], "{code}");
+        }
+        assert_eq!(targets.state_flows.len(), 144);
+        for (ends, flow) in &targets.state_flows {
+            let expected = truth.flows.get(ends).copied().unwrap_or(0.0);
+            assert_eq!(*flow, Estimate { value: expected, moe: Some(0.0) }, "{ends:?}");
+        }
+        let abroad = flows.nation.abroad.value;
+        let from = flows.nation.puerto_rico.unwrap().value / abroad;
+        assert!(abroad > 3000.0 && (0.03..0.041).contains(&from), "{from} of {abroad}");
+    }
+
+    #[test]
+    fn sampled_targets_are_the_truth_within_their_sampling_error() {
+        let (truth, targets, flows) = year(true);
+        let mut squares = Vec::new();
+        let mut check = |what: &str, code: &str, target: Estimate, expected: f64| {
+            // A small flow of which nobody was sampled has a smaller margin than one that was.
+            let case = flows.state(code).unwrap().population.value / 2000.0;
+            let error = margin_of_error::standard_error(target.moe.unwrap());
+            let off = (target.value - expected) / error.max((case * expected).sqrt());
+            assert!(off.abs() < 5.0, "{what} {code}: {target:?} of {expected}");
+            if expected > 1000.0 {
+                squares.push(off * off);
+            }
+        };
+        for (code, &movers) in &targets.state_movers {
+            check("movers", code, movers, truth.movers[code] + truth.residuals[code]);
+            check("stayers", code, targets.state_non_movers[code], truth.stayers[code]);
+        }
+        for (ends, &flow) in &targets.state_flows {
+            let expected = truth.flows.get(ends).copied().unwrap_or(0.0);
+            check(&ends.0, &ends.1, flow, expected);
+        }
+        let variance = squares.iter().sum::<f64>() / squares.len() as f64;
+        assert!(squares.len() > 30 && (0.4..1.6).contains(&variance), "{variance}: {squares:?}");
+
+        // Small flows are relatively less certain, and what is not sampled has no error.
+        let alabama = flows.state("01").unwrap();
+        let relative = |estimate: Estimate| estimate.moe.unwrap() / estimate.value;
+        assert!(relative(alabama.different_state) > 2.0 * relative(alabama.same_state));
+        assert!(relative(alabama.population) < 0.5 * relative(alabama.same_house));
+        assert_eq!(flows.state("02").unwrap().population, Estimate { value: 0.0, moe: Some(0.0) });
+    }
 }
