@@ -77,6 +77,7 @@ pub mod report;
 pub mod synth;
 pub mod table;
 pub mod targets;
+pub mod texts;
 pub mod validation;
 
 pub use error::{Error, Result};

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use crate::geography::{Geography, Level, Partition};
 use crate::ipf::{Constraint, Entries, Groups, Margin, Plan, Problem, Repeat, ZeroTargets};
+use crate::matrix::file::Format;
 use crate::matrix::{self, AnyFlowMatrix, Room};
 use crate::table::Table;
 use crate::{Error, Result, with_matrix};
@@ -85,6 +86,37 @@ fn default_ratio_limit() -> f64 {
     0.01
 }
 
+impl PlanFile {
+    fn read(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+        let text = String::from_utf8(bytes)
+            .map_err(|_| Error::data(path, "", "expected UTF-8 text, found other bytes"))?;
+        let file: Self = toml::from_str(&text).map_err(|e| toml_error(path, &text, &e))?;
+        if !(file.seed.stayer_floor >= 0.0 && file.seed.stayer_floor.is_finite()) {
+            let found = file.seed.stayer_floor;
+            let problem = format!("expected a number of persons >= 0, found {found}");
+            return Err(Error::data(path, ": [seed] stayer_floor", problem));
+        }
+        // A plan without steps is refused before its seed is read, which may take long.
+        if file.step.is_empty() && file.repeat.is_empty() {
+            return Err(Error::data(
+                path,
+                "",
+                "the plan is empty: expected at least one [[step]] or [[repeat.step]]",
+            ));
+        }
+        Ok(file)
+    }
+}
+
+/// The end year that a plan file names, if any; what else it names is not read.
+///
+/// # Errors
+/// If it is no plan file.
+pub fn year(path: &Path) -> Result<Option<i32>> {
+    Ok(PlanFile::read(path)?.seed.year)
+}
+
 /// A plan file and everything it names, read and checked.
 #[derive(Debug)]
 pub struct LoadedPlan {
@@ -110,10 +142,7 @@ impl LoadedPlan {
     /// # Errors
     /// Names the file, place, what was expected and what was found.
     pub fn read(path: &Path, room: &Room) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
-        let text = String::from_utf8(bytes)
-            .map_err(|_| Error::data(path, "", "expected UTF-8 text, found other bytes"))?;
-        let file: PlanFile = toml::from_str(&text).map_err(|e| toml_error(path, &text, &e))?;
+        let file = PlanFile::read(path)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let mut inputs = vec![path.to_owned()];
         let mut input = |relative: &Path| {
@@ -123,24 +152,20 @@ impl LoadedPlan {
             }
             full
         };
-
-        if !(file.seed.stayer_floor >= 0.0 && file.seed.stayer_floor.is_finite()) {
-            let found = file.seed.stayer_floor;
-            let problem = format!("expected a number of persons >= 0, found {found}");
-            return Err(Error::data(path, ": [seed] stayer_floor", problem));
-        }
-        // A plan without steps is refused before its seed is read, which may take long.
-        if file.step.is_empty() && file.repeat.is_empty() {
-            return Err(Error::data(
-                path,
-                "",
-                "the plan is empty: expected at least one [[step]] or [[repeat.step]]",
-            ));
-        }
-        let units = file.seed.units.as_deref().map(|units| Geography::read(&input(units)));
-        let units = units.transpose()?;
+        let units_path = file.seed.units.as_deref().map(&mut input);
+        let read_units = || units_path.as_deref().map(Geography::read).transpose();
         let matrix_path = input(&file.seed.matrix);
-        let (mut seed, geography) = matrix::file::read_into(&matrix_path, units.as_ref(), room)?;
+        let (mut seed, geography) = if Format::of(&matrix_path)?.has_codes() {
+            matrix::file::read_into(&matrix_path, read_units()?.as_ref(), room)?
+        } else {
+            // Both take their time.
+            let read = || matrix::file::read_indexed(&matrix_path, room);
+            let (units, seed) = rayon::join(read_units, read);
+            let (units, seed) = (units?, seed?);
+            let n = with_matrix!(&seed, m => m.units());
+            matrix::file::check_size(&matrix_path, n, units.as_ref())?;
+            (seed, units.unwrap_or_else(|| Geography::numbered(n)))
+        };
         let raised = with_matrix!(&mut seed, m => m.raise_stayers(file.seed.stayer_floor));
 
         let mut levels = Levels { geography: &geography, known: HashMap::new() };
@@ -251,7 +276,7 @@ fn read_targets(path: &Path, margin: &Margin) -> Result<(Vec<f64>, Option<Vec<f6
         let index: HashMap<&str, usize> =
             partition.codes().iter().map(String::as_str).zip(0..).collect();
         for (row, (code, cell)) in table.codes(column)?.iter().zip(&mut cells).enumerate() {
-            let Some(own) = index.get(code.as_str()) else {
+            let Some(own) = index.get(code) else {
                 return Err(table.error(row, column, unknown_code(code, partition, &index)));
             };
             *cell = *cell * partition.cells() + own;

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::columns::{Batch, Kind, ParquetFile, Values};
+use crate::texts::Texts;
 use crate::{Error, Result};
 
 /// A table read whole.
@@ -20,7 +21,7 @@ pub struct Table {
 /// A column as its file stores it; CSV stores text only. Parquet nulls are empty texts or `None`.
 #[derive(Debug)]
 enum Column {
-    Texts(Vec<String>),
+    Texts(Texts),
     Integers { values: Vec<Option<i128>>, type_name: String },
     Floats { values: Vec<Option<f64>>, type_name: String },
 }
@@ -45,12 +46,12 @@ impl Table {
         let text = std::fs::read(path).map_err(|e| Error::io(path, e))?;
         let mut records = CsvRecords::new(path, &text)?;
         let names = records.names.clone();
-        let mut columns = vec![Vec::new(); names.len()];
+        let mut columns = vec![Texts::default(); names.len()];
         let mut lines = Vec::new();
         while let Some((line, record)) = records.next()? {
             lines.push(line);
             for (column, text) in columns.iter_mut().zip(record) {
-                column.push(text.to_owned());
+                column.push(text);
             }
         }
         Ok(Self {
@@ -99,8 +100,8 @@ impl Table {
     }
 
     /// A column as text; nulls are empty.
-    pub fn texts(&self, name: &str) -> Result<Vec<String>> {
-        fn of<T: ToString>(values: &[Option<T>]) -> Vec<String> {
+    pub fn texts(&self, name: &str) -> Result<Texts> {
+        fn of<T: ToString>(values: &[Option<T>]) -> Texts {
             values.iter().map(|v| v.as_ref().map_or(String::new(), T::to_string)).collect()
         }
         Ok(match self.column(name)? {
@@ -111,7 +112,7 @@ impl Table {
     }
 
     /// A column of area codes, which must be text: numbers have lost their leading zeros.
-    pub fn codes(&self, name: &str) -> Result<Vec<String>> {
+    pub fn codes(&self, name: &str) -> Result<Texts> {
         match self.column(name)? {
             Column::Texts(texts) => Ok(texts.clone()),
             Column::Integers { type_name, .. } | Column::Floats { type_name, .. } => {
@@ -324,7 +325,7 @@ fn read_column(file: &ParquetFile, column: usize) -> Result<Option<Column>> {
         // Bytes that are no text, such as geometries, are no column for us.
         Kind::Text if !is_text => None,
         Kind::Text => {
-            Some(Column::Texts(texts.into_iter().map(Option::unwrap_or_default).collect()))
+            Some(Column::Texts(texts.into_iter().map(Option::unwrap_or_default).collect::<Texts>()))
         }
         Kind::Integer { .. } => Some(Column::Integers { values: integers, type_name }),
         _ => Some(Column::Floats { values: floats, type_name }),
@@ -370,7 +371,10 @@ mod tests {
     fn errors_name_the_line_of_the_file() {
         let (folder, table) = csv("\u{feff}geoid, target\n\n01, 5\n\"02\nx\",1\n03,\n04,NaN\n");
         let table = table.unwrap();
-        assert_eq!(table.codes("geoid").unwrap(), ["01", "02\nx", "03", "04"]);
+        assert_eq!(
+            table.codes("geoid").unwrap().iter().collect::<Vec<_>>(),
+            ["01", "02\nx", "03", "04"]
+        );
         assert_eq!(
             message(&folder, table.numbers("target")),
             "t.csv:6: column target: expected a number, found ``"

@@ -11,7 +11,7 @@ use flowrake::gpu::device::Feature;
 use flowrake::ipf;
 
 use super::engine::{Backend, EngineArgs};
-use super::harmonize::progress;
+use super::progress::{Progress, Stage};
 
 /// Measure passes and solves on the CPU and a graphics device, and compare their results
 ///
@@ -109,9 +109,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         device,
         precisions,
     };
-    let bar = progress(args.quiet);
-    let report = bench::run(&options, &|what| bar.set_message(what.to_owned()));
-    bar.finish_and_clear();
+    let progress = Progress::new(1, args.quiet);
+    let report = bench::run(&options, &|what| progress.say(Stage::Solving, what));
+    progress.clear();
     let report =
         Report { note: opened.note.filter(|_| args.engine.backend != Backend::Cpu), ..report? };
     if args.json {

@@ -21,6 +21,7 @@ use flowrake::with_matrix;
 use super::engine::EngineArgs;
 use super::harmonize::{add_manifest, add_matrix, report, store};
 use super::print;
+use super::progress::Progress;
 
 /// Run everything once on a small embedded region and explain what happened
 #[derive(clap::Args)]
@@ -75,7 +76,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let read = start.elapsed().as_secs_f64();
     let start = Instant::now();
     let rounding = store(&mut loaded, args.engine.storage, &Room::UNLIMITED)?;
-    let solution = opened.solve(&loaded.seed, &loaded.problem, Solver::Auto)?;
+    let solution = opened.solve(&loaded.seed, &loaded.problem, Solver::Auto, &|_| ())?;
     if let Some(note) = &opened.note {
         eprintln!("flowrake: {note}");
     }
@@ -83,7 +84,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let start = Instant::now();
     let matrix = args.out.join("harmonized.npz");
     let mut files = Outputs::default();
-    add_matrix(&mut files, &matrix, &loaded, &solution)?;
+    add_matrix(&mut files, &matrix, &loaded, &solution, &Progress::new(1, true))?;
     let write = start.elapsed().as_secs_f64();
 
     let place = Place { storage_rounding: rounding, ..opened.place(&loaded.seed, &solution) };

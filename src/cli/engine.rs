@@ -3,7 +3,7 @@
 
 use clap::ValueEnum;
 use flowrake::gpu::device::{ADAPTER_VARIABLE, Device, Feature, Limits, Options};
-use flowrake::ipf::{self, Engine, Problem, Solution, Solver};
+use flowrake::ipf::{self, Engine, Iterated, Problem, Solution, Solver};
 use flowrake::matrix::{AnyFlowMatrix, ValueType};
 use flowrake::report::Place;
 use flowrake::{Error, Result, with_matrix};
@@ -108,7 +108,8 @@ pub struct Opened {
 }
 
 impl Opened {
-    /// Applies a plan to a seed; under `auto` on the CPU, if the device fails.
+    /// Applies a plan to a seed; under `auto` on the CPU, if the device fails. `watch` is told of
+    /// every iteration.
     ///
     /// # Errors
     /// As [`ipf::solve_on`].
@@ -117,8 +118,13 @@ impl Opened {
         seed: &AnyFlowMatrix,
         problem: &Problem,
         solver: Solver,
+        watch: &dyn Fn(&Iterated),
     ) -> Result<Solution> {
-        let solve = |engine: &Engine| with_matrix!(seed, seed => ipf::solve_on(engine, seed, problem, solver));
+        let solve = |engine: &Engine| {
+            with_matrix!(seed, seed => {
+                ipf::solve_watched(engine, seed, problem, solver, watch)
+            })
+        };
         match solve(&self.engine) {
             Err(failure) if failure.is_device() && self.falls_back => {
                 self.engine = match self.engine {
@@ -356,7 +362,7 @@ mod tests {
         ] {
             let engine = Engine::Gpu(device.clone(), precision);
             let mut opened = Opened { engine, note: None, falls_back };
-            let solution = opened.solve(&seed, &problem, Solver::Direct);
+            let solution = opened.solve(&seed, &problem, Solver::Direct, &|_| ());
             if falls_back {
                 assert_eq!(solution.unwrap().scaling.origin, [2.0; 20]);
                 assert!(opened.note.unwrap().ends_with("; the CPU is used instead"));

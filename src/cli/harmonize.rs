@@ -1,26 +1,23 @@
 //! `flowrake harmonize`: a plan file in, a harmonized matrix out.
 
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::sync::mpsc::sync_channel;
+use std::thread;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::Result;
 use clap::ValueEnum;
-use flowrake::Error;
-use flowrake::ipf::{Harmonized, Solution, Solver, cell_changes};
-use flowrake::matrix::file::{self, Format};
-use flowrake::matrix::{AnyFlowMatrix, FlowMatrix, Room, Rounding};
-use flowrake::output::Outputs;
-use flowrake::plan_file::LoadedPlan;
-use flowrake::report::{
-    Elapsed, Manifest, Output, Place, RunReport, cells_summary, history_csv, write_cells,
-    write_factors,
-};
-use flowrake::with_matrix;
-use indicatif::ProgressBar;
+use flowrake::ipf::Solver;
+use flowrake::matrix::Room;
 
-use super::engine::{EngineArgs, Storage};
+use super::engine::EngineArgs;
+use super::progress::Progress;
+use files::Files;
+
+mod files;
+mod run;
+
+pub(super) use run::{add_manifest, add_matrix, report, store};
 
 /// Scale a matrix so that its margins meet the targets of a plan file
 #[derive(clap::Args)]
@@ -44,13 +41,19 @@ Example:
     level = \"county\"
     targets = \"county_out.csv\"
 
+Several years in one call, which overlap, in half of the memory that they would take:
+  flowrake harmonize year-201*/plan.toml --out flows-{year}.npz --memory 1GB
+
 Exit code: 0 converged, 1 the matrix was written but does not meet the margins, 2 bad
 input, 3 graphics device.
 Beside the matrix, OUT.manifest.json says what went in and how it ended.")]
 pub struct Args {
-    /// Plan file (TOML); paths in it are relative to it
-    plan: PathBuf,
-    /// Matrix to write: .npz, .parquet, .mtx or .csv
+    /// Plan files (TOML); paths in them are relative to them. While one is solved, the next is read
+    /// and the one before written
+    #[arg(value_name = "PLAN", required = true)]
+    plans: Vec<PathBuf>,
+    /// Matrix to write: .npz, .parquet, .mtx or .csv; `{year}` in this and other names stands for the
+    /// year of the plan, and has to be there if there are several
     #[arg(long, value_name = "FILE", default_value = "harmonized.npz")]
     out: PathBuf,
     /// How the margins are met; auto collapses the matrix where that helps
@@ -102,14 +105,18 @@ impl From<SolverArg> for Solver {
 }
 
 impl Args {
-    /// Half of the memory for the entries of the seed, half for all else.
+    /// Half of the memory for the entries of the seeds that are there at once, half for all else.
     fn room(&self) -> Room {
+        let at_once = self.plans.len().min(STAGES) as u64;
         match self.memory {
             None => Room::UNLIMITED,
-            Some(size) => Room::limited(size / 2, super::folder(&self.out).to_owned()),
+            Some(size) => Room::limited(size / 2 / at_once, super::folder(&self.out).to_owned()),
         }
     }
 }
+
+/// Runs that are under way at the same time: one read, one solved, one written.
+const STAGES: usize = 3;
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<ExitCode> {
@@ -117,184 +124,42 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global()?;
     }
     args.engine.check()?;
-    check_outputs(args)?;
+    let runs = Files::of(args)?;
+    let all: Vec<PathBuf> = runs.iter().flat_map(Files::outputs).collect();
     let room = args.room();
-    let progress = progress(args.quiet || args.json);
-
-    progress.set_message(format!("reading {}", args.plan.display()));
-    let start = Instant::now();
-    let mut loaded = LoadedPlan::read(&args.plan, &room)?;
-    super::refuse_inputs(outputs(args).iter().map(PathBuf::as_path), &loaded.inputs)?;
-    let read = start.elapsed().as_secs_f64();
-
-    progress.set_message("solving");
-    let start = Instant::now();
-    let rounding = store(&mut loaded, args.engine.storage, &room)?;
-    let mut opened = args.engine.open(with_matrix!(&loaded.seed, seed => seed.nnz()))?;
-    let solution =
-        opened.solve(&loaded.seed, &loaded.problem, args.solver.into()).map_err(|e| match e {
-            Error::Request(problem) => Error::data(&args.plan, "", problem),
-            other => other,
-        })?;
-    let solve = start.elapsed().as_secs_f64();
-
-    progress.set_message(format!("writing {}", args.out.display()));
-    let start = Instant::now();
-    let mut files = Outputs::default();
-    add_matrix(&mut files, &args.out, &loaded, &solution)?;
-    let write = start.elapsed().as_secs_f64();
-    progress.finish_and_clear();
-
-    let elapsed = Elapsed { read, solve, write };
-    let place = Place { storage_rounding: rounding, ..opened.place(&loaded.seed, &solution) };
-    let report = report(&loaded, &solution, place, elapsed, args.out.clone());
-    let cells = add_companions(&mut files, args, &loaded, &solution, &report)?;
-    files.commit()?;
-    if args.json {
-        super::print(&format!("{}\n", serde_json::to_string(&report)?))?;
-    }
-    if let Some(note) = opened.note.filter(|_| !args.quiet) {
-        eprintln!("flowrake: {note}");
-    }
-    if !args.quiet && !args.json {
-        eprint!("{}{}", report.summary(), cells.unwrap_or_default());
-    } else if !report.converged {
-        eprintln!("flowrake: {}", report.solution.stop);
-    }
-    Ok(if report.converged { ExitCode::SUCCESS } else { ExitCode::from(1) })
-}
-
-/// Keeps the seed in another number type, if one was asked for.
-pub(super) fn store(
-    loaded: &mut LoadedPlan,
-    storage: Option<Storage>,
-    room: &Room,
-) -> Result<Option<Rounding>> {
-    let Some(storage) = storage else { return Ok(None) };
-    let empty = AnyFlowMatrix::F64(FlowMatrix::from_triplets(0, &[]));
-    let seed = std::mem::replace(&mut loaded.seed, empty);
-    let (seed, rounding) = seed.stored_as(storage.into(), room)?;
-    loaded.seed = seed;
-    Ok(Some(rounding))
-}
-
-/// Refuses outputs that could not be written, before any work is done.
-fn check_outputs(args: &Args) -> Result<()> {
-    Format::of(&args.out)?;
-    if let Some(factors) = &args.factors {
-        ensure!(
-            factors.extension().is_some_and(|e| e == "npz"),
-            "{}: expected a name that ends in .npz",
-            factors.display()
-        );
-    }
-    let mut known = Vec::new();
-    for path in outputs(args) {
-        let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
-        if !folder.is_none_or(Path::is_dir) {
-            bail!("{}: its folder does not exist", path.display());
+    let progress = Progress::new(runs.len(), args.quiet || args.json);
+    // Nothing waits between the stages: at most one run is in each.
+    let (to_solve, read) = sync_channel(0);
+    let (to_write, solved) = sync_channel(0);
+    let converged = thread::scope(|scope| -> Result<bool> {
+        scope.spawn(|| {
+            let to_solve = to_solve;
+            // A failure ends this stage and, handed on, the next ones; and none is left to hear of
+            // what comes after a failure of theirs.
+            for files in runs {
+                let read = run::read(files, &all, &room, &progress);
+                let failed = read.is_err();
+                if to_solve.send(read).is_err() || failed {
+                    break;
+                }
+            }
+        });
+        scope.spawn(|| {
+            let (read, to_write) = (read, to_write);
+            for read in read {
+                let solved = read.and_then(|read| run::solve(read, args, &room, &progress));
+                let failed = solved.is_err();
+                if to_write.send(solved).is_err() || failed {
+                    break;
+                }
+            }
+        });
+        let mut all_converged = true;
+        for solved in solved {
+            all_converged &= run::write(solved?, args, &progress)?;
         }
-        let identity = super::identity(&path);
-        ensure!(!known.contains(&identity), "{}: is named twice as an output", path.display());
-        known.push(identity);
-    }
-    Ok(())
-}
-
-/// Every file that a run writes.
-fn outputs(args: &Args) -> Vec<PathBuf> {
-    let companions = [&args.history, &args.cells, &args.factors].into_iter().flatten();
-    let manifest = Manifest::<()>::path_for(&args.out);
-    [args.out.clone(), manifest].into_iter().chain(companions.cloned()).collect()
-}
-
-pub(super) fn progress(hidden: bool) -> ProgressBar {
-    if hidden {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::new_spinner();
-    bar.enable_steady_tick(Duration::from_millis(100));
-    bar
-}
-
-/// The report of a run on a loaded plan.
-pub(super) fn report<'a>(
-    loaded: &LoadedPlan,
-    solution: &'a Solution,
-    place: Place,
-    elapsed: Elapsed,
-    output: PathBuf,
-) -> RunReport<'a> {
-    let size = with_matrix!(&loaded.seed, seed => (seed.units(), seed.nnz()));
-    RunReport::new(solution, place, loaded.year, size, loaded.raised, elapsed, output)
-}
-
-/// Writes the harmonized matrix with what its file can say about itself.
-pub(super) fn add_matrix(
-    files: &mut Outputs,
-    path: &Path,
-    loaded: &LoadedPlan,
-    solution: &Solution,
-) -> Result<()> {
-    let mut metadata = vec![("flowrake.version".to_owned(), env!("CARGO_PKG_VERSION").to_owned())];
-    if let Some(year) = loaded.year {
-        metadata.push(("flowrake.year".to_owned(), year.to_string()));
-    }
-    let plan = std::fs::read(&loaded.inputs[0])?;
-    metadata.push(("flowrake.plan_blake3".to_owned(), blake3::hash(&plan).to_hex().to_string()));
-    if let Some(level) = loaded.geography.level() {
-        metadata.push(("flowrake.level".to_owned(), level.to_string()));
-    }
-    with_matrix!(&loaded.seed, seed => file::add(
-        files,
-        path,
-        &Harmonized { seed, scaling: &solution.scaling },
-        &loaded.geography,
-        &metadata,
-    ))?;
-    Ok(())
-}
-
-/// Writes history, cells, factors and manifest; returns what there is to say about cells.
-fn add_companions(
-    files: &mut Outputs,
-    args: &Args,
-    loaded: &LoadedPlan,
-    solution: &Solution,
-    report: &RunReport,
-) -> Result<Option<String>> {
-    let mut outputs = vec![Output { path: args.out.clone(), what: "harmonized matrix" }];
-    let mut summary = None;
-    if let Some(path) = &args.cells {
-        let problem = &loaded.problem;
-        let changes = with_matrix!(&loaded.seed, seed => cell_changes(seed, problem, solution));
-        files.add(path, |file| write_cells(problem, &changes, file))?;
-        outputs.push(Output { path: path.clone(), what: "cells before and after" });
-        summary = Some(cells_summary(problem, &changes));
-    }
-    if let Some(path) = &args.history {
-        let text = history_csv(&solution.history, &solution.constraints);
-        files.add(path, |file| file.write_all(text.as_bytes()))?;
-        outputs.push(Output { path: path.clone(), what: "history" });
-    }
-    if let Some(path) = &args.factors {
-        write_factors(files, path, &solution.scaling, &loaded.geography)?;
-        outputs.push(Output { path: path.clone(), what: "factors" });
-    }
-    add_manifest(files, &args.out, loaded, outputs, report)?;
-    Ok(summary)
-}
-
-/// Writes the manifest of a run beside its matrix.
-pub(super) fn add_manifest(
-    files: &mut Outputs,
-    out: &Path,
-    loaded: &LoadedPlan,
-    outputs: Vec<Output>,
-    report: &RunReport,
-) -> Result<()> {
-    let command = std::env::args().collect();
-    let manifest = Manifest::new(command, &loaded.inputs, outputs, report)?.to_json();
-    files.add(&Manifest::<()>::path_for(out), |file| file.write_all(manifest.as_bytes()))?;
-    Ok(())
+        Ok(all_converged)
+    });
+    progress.clear();
+    Ok(if converged? { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }

@@ -6,6 +6,7 @@ use std::iter;
 use std::path::{Path, PathBuf};
 
 use flowrake::geography::Geography;
+use flowrake::texts::Texts;
 use flowrake::{Error, Result};
 
 pub mod bench;
@@ -14,6 +15,7 @@ pub mod demo;
 pub mod devices;
 pub mod engine;
 pub mod harmonize;
+mod progress;
 pub mod seed;
 pub mod synth;
 pub mod targets;
@@ -86,10 +88,9 @@ fn units_path(output: &Path) -> PathBuf {
 fn write_units(file: impl io::Write, units: &Geography) -> io::Result<()> {
     let mut out = csv::Writer::from_writer(file);
     out.write_record(iter::once("geoid").chain(units.column_names()))?;
-    let columns: Vec<&[String]> =
-        units.column_names().filter_map(|name| units.column(name)).collect();
+    let columns: Vec<&Texts> = units.column_names().filter_map(|name| units.column(name)).collect();
     for (row, geoid) in units.geoids().iter().enumerate() {
-        let texts = columns.iter().map(|column| column[row].as_str());
+        let texts = columns.iter().map(|column| &column[row]);
         out.write_record(iter::once(geoid.as_str()).chain(texts))?;
     }
     out.flush()

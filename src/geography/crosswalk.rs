@@ -43,7 +43,8 @@ impl Crosswalk {
     /// If the file cannot be read, or its rules contradict each other.
     pub fn read(path: &Path) -> Result<Self> {
         let table = Table::read(path)?;
-        let rules = table.codes("from")?.into_iter().zip(table.codes("to")?);
+        let (from, to) = (table.codes("from")?, table.codes("to")?);
+        let rules = from.iter().map(str::to_owned).zip(to.iter().map(str::to_owned));
         Self::new(rules).map_err(|problem| Error::data(path, "", problem))
     }
 

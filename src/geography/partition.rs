@@ -66,13 +66,13 @@ impl Partition {
                 known.join(", ")
             )));
         };
-        if let Some(unit) = texts.iter().position(String::is_empty) {
+        if let Some(unit) = texts.iter().position(str::is_empty) {
             return Err(Error::request(format!(
                 "level `{column}`: unit {} has no text in that column of the units table",
                 geography.geoids()[unit]
             )));
         }
-        Ok(Self::from_texts(column.to_owned(), texts.iter().map(String::as_str)))
+        Ok(Self::from_texts(column.to_owned(), texts.iter()))
     }
 
     fn by_prefix(geography: &Geography, level: &Level, digits: usize) -> Result<Self> {

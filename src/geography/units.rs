@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::{Geoid, Level};
 use crate::table::Table;
+use crate::texts::Texts;
 use crate::{Error, Result};
 
 /// The units of a matrix, in index order, with the text columns of their table.
@@ -20,7 +21,7 @@ use crate::{Error, Result};
 pub struct Geography {
     geoids: Vec<Geoid>,
     index: HashMap<Geoid, u32>,
-    columns: Vec<(String, Vec<String>)>,
+    columns: Vec<(String, Texts)>,
 }
 
 impl Geography {
@@ -66,7 +67,7 @@ impl Geography {
     /// a lost leading zero shows.
     pub fn read(path: &Path) -> Result<Self> {
         let table = Table::read(path)?;
-        let geoids: Vec<Geoid> = table.codes("geoid")?.into_iter().map(Geoid::new).collect();
+        let geoids: Vec<Geoid> = table.codes("geoid")?.iter().map(Geoid::new).collect();
         if let Some((row, problem)) = lost_zero(&geoids) {
             return Err(table.error(row, "geoid", problem));
         }
@@ -84,7 +85,7 @@ impl Geography {
 
     fn build(
         geoids: Vec<Geoid>,
-        columns: Vec<(String, Vec<String>)>,
+        columns: Vec<(String, Texts)>,
     ) -> std::result::Result<Self, (usize, String)> {
         assert!(u32::try_from(geoids.len()).is_ok(), "{} units exceed 2^32", geoids.len());
         let mut index = HashMap::with_capacity(geoids.len());
@@ -109,7 +110,8 @@ impl Geography {
     /// # Panics
     /// If there are not as many texts as units.
     #[must_use]
-    pub fn with_column(mut self, name: &str, texts: Vec<String>) -> Self {
+    pub fn with_column(mut self, name: &str, texts: impl IntoIterator<Item: AsRef<str>>) -> Self {
+        let texts: Texts = texts.into_iter().collect();
         assert_eq!(texts.len(), self.len(), "texts of the column {name}, and units");
         self.columns.retain(|(known, _)| known != name);
         self.columns.push((name.to_owned(), texts));
@@ -157,8 +159,8 @@ impl Geography {
     }
 
     /// A named column of the units table, one text per unit.
-    pub fn column(&self, name: &str) -> Option<&[String]> {
-        self.columns.iter().find(|(n, _)| n == name).map(|(_, texts)| texts.as_slice())
+    pub fn column(&self, name: &str) -> Option<&Texts> {
+        self.columns.iter().find(|(n, _)| n == name).map(|(_, texts)| texts)
     }
 
     /// Names of the columns beside `geoid`.

@@ -65,10 +65,12 @@ impl<'a, V: Value> Passes<'a, V> {
     /// Scaled row sums.
     pub(crate) fn origin_sums(&self, scaling: &Scaling) -> Vec<f64> {
         let mut sums = vec![0.0; self.table.rows()];
-        self.ranges
-            .par_iter()
-            .zip(split_per_row(&self.ranges, &mut sums))
-            .for_each(|(rows, out)| kernels::origin_sums(self.table, scaling, rows.clone(), out));
+        self.ranges.par_iter().zip(split_per_row(&self.ranges, &mut sums)).for_each(
+            |(rows, out)| {
+                kernels::origin_sums(self.table, scaling, rows.clone(), out);
+                self.table.release(rows.clone());
+            },
+        );
         sums
     }
 
@@ -102,7 +104,22 @@ impl<'a, V: Value> Passes<'a, V> {
                 out.clear();
                 let of = |&factor| Destination { factor, sum: 0.0 };
                 out.extend(scaling.destination.iter().map(of));
-                kernels::origin_step(self.table, scaling, rows.clone(), &factor, step, &mut out);
+                let (mut sums, mut factors) = step;
+                for rows in self.pieces(rows) {
+                    let (own_sums, own_factors);
+                    (own_sums, sums) = sums.split_at_mut(rows.len());
+                    (own_factors, factors) = factors.split_at_mut(rows.len());
+                    let step = (own_sums, own_factors);
+                    kernels::origin_step(
+                        self.table,
+                        scaling,
+                        rows.clone(),
+                        &factor,
+                        step,
+                        &mut out,
+                    );
+                    self.table.release(rows);
+                }
                 out
             })
             .collect();
@@ -118,11 +135,24 @@ impl<'a, V: Value> Passes<'a, V> {
             .par_iter()
             .map(|rows| {
                 let mut out = vec![0.0; self.table.columns()];
-                add(rows.clone(), &mut out);
+                for rows in self.pieces(rows) {
+                    add(rows.clone(), &mut out);
+                    self.table.release(rows);
+                }
                 out
             })
             .collect();
         self.add_up(&partial, |sum| *sum)
+    }
+
+    /// A wide range, in as many pieces as keep little of a scratch file in memory at a time.
+    fn pieces(&self, rows: &Range<usize>) -> Vec<Range<usize>> {
+        if !self.table.is_in_file() {
+            return vec![rows.clone()];
+        }
+        let row_ptr = &self.table.row_ptr()[rows.start..=rows.end];
+        let pieces = row_ranges(row_ptr, RANGE_ENTRIES as u64).into_iter();
+        pieces.map(|piece| rows.start + piece.start..rows.start + piece.end).collect()
     }
 
     /// Adds up the vectors of the wide ranges, in their order.
@@ -143,7 +173,8 @@ impl<'a, V: Value> Passes<'a, V> {
             .map(|rows| {
                 let (o, class_of) = (&scaling.origin, classes.cell_of());
                 let mut out = vec![Lanes::default(); classes.cells()];
-                kernels::class_sums(self.table, o, &weights, rows, class_of, &mut out);
+                kernels::class_sums(self.table, o, &weights, rows.clone(), class_of, &mut out);
+                self.table.release(rows);
                 out
             })
             .collect();
@@ -315,9 +346,10 @@ impl<V: Value> Backend<V> for Cpu<'_, V> {
         rows.for_each_init(
             || vec![Lanes::default(); q.cells()],
             |lanes, (out, range)| {
-                let rows = &members[range[0] as usize..range[1] as usize];
-                let rows = rows.iter().map(|&i| i as usize);
+                let members = &members[range[0] as usize..range[1] as usize];
+                let rows = members.iter().map(|&i| i as usize);
                 kernels::class_sums(movers, o, &weights, rows, q.cell_of(), lanes);
+                movers.release_each(members);
                 for (sum, lanes) in out.iter_mut().zip(lanes) {
                     *sum = add_lanes_of_class(&std::mem::take(lanes));
                 }
@@ -337,8 +369,9 @@ impl<V: Value> Backend<V> for Cpu<'_, V> {
         let (movers, o, class_of) = (self.matrix.movers(), &scaling.origin, q.cell_of());
         Ok(table_of_classes(p, q, |rows, sums| {
             if entries.movers() {
-                let rows = rows.iter().map(|&i| i as usize);
-                kernels::class_sums(movers, o, &weights, rows, class_of, sums);
+                let members = rows.iter().map(|&i| i as usize);
+                kernels::class_sums(movers, o, &weights, members, class_of, sums);
+                movers.release_each(rows);
             }
             if entries.stayers() {
                 for &i in rows {
@@ -373,6 +406,7 @@ impl<V: Value> Backend<V> for Cpu<'_, V> {
                 &mut own,
                 out,
             );
+            self.matrix.movers().release_each(rows);
             let mut steps = steps.lock().expect("nothing panics with it");
             for (&i, (movers, factor)) in rows.iter().zip(own) {
                 steps[cell(i as usize)] = (movers + stayers(i as usize), factor);
@@ -392,7 +426,11 @@ impl<V: Value> Backend<V> for Cpu<'_, V> {
             .passes
             .ranges
             .par_iter()
-            .map(|rows| kernels::l1_change(movers, before, after, rows.clone()))
+            .map(|rows| {
+                let change = kernels::l1_change(movers, before, after, rows.clone());
+                movers.release(rows.clone());
+                change
+            })
             .collect();
         Ok(partial.iter().sum())
     }

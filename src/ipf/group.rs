@@ -5,6 +5,7 @@ use super::margin::{Entries, Groups};
 use super::plan::Goal;
 use super::problem::Stage;
 use super::solution::HistoryRow;
+use super::solve::Iterated;
 use super::{Constraint, Problem, Scaling};
 use crate::Result;
 use crate::geography::Partition;
@@ -294,6 +295,12 @@ impl Group {
             total_violation: measures.total_violation,
         };
         Step { row, unsettled: unsettled(measures) }
+    }
+
+    /// What a watcher is told.
+    pub fn iterated(&self, iteration: u32, violation: f64) -> Iterated {
+        let (max_iterations, tolerance) = (self.max_iterations, self.tolerance);
+        Iterated { iteration, max_iterations, violation, tolerance }
     }
 
     /// Largest relative violation of constraint k among the cells that can be scaled.

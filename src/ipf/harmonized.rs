@@ -1,5 +1,7 @@
 //! The harmonized matrix, row by row, without ever holding it whole.
 
+use std::ops::Range;
+
 use super::Scaling;
 use crate::kernels;
 use crate::matrix::{FlowMatrix, FlowRows, Value, ValueType, merge_stayer};
@@ -38,5 +40,9 @@ impl<V: Value> FlowRows for Harmonized<'_, V> {
     /// Margins met to 1e-9 need 64 bits, whatever the seed was stored in.
     fn value_type(&self) -> ValueType {
         ValueType::F64
+    }
+
+    fn release(&self, rows: Range<usize>) {
+        self.seed.movers().release(rows);
     }
 }

@@ -122,6 +122,7 @@ impl<V: Value> Cpu<'_, V> {
                     &mut origins,
                     &mut classes,
                 );
+                movers.release_each(rows);
                 (origins, classes)
             })
             .collect();

@@ -45,5 +45,5 @@ pub use plan::{Constraint, Plan, Repeat, ZeroTargets};
 pub use problem::Problem;
 pub use scaling::{BlockFactors, Scaling};
 pub use solution::{ConstraintReport, HistoryRow, Infeasible, Solution, Solver, StopReason};
+pub use solve::{Iterated, solve, solve_on, solve_watched};
 pub(crate) use solve::{Iterations, iterations_of};
-pub use solve::{solve, solve_on};

@@ -21,7 +21,7 @@ use super::cpu::Passes;
 use super::group::Group;
 use super::margin::{Entries, Groups};
 use super::plan::Goal;
-use super::solve::{GroupStop, Outcome};
+use super::solve::{GroupStop, Iterated, Outcome};
 use super::{Problem, Scaling, ZeroTargets};
 use crate::matrix::{Csr, Value};
 use crate::{Error, Result};
@@ -116,6 +116,7 @@ pub(super) fn iterate<V: Value>(
     backend: &dyn Backend<V>,
     group: &Group,
     scaling: &mut Scaling,
+    watch: &dyn Fn(&Iterated),
 ) -> Result<Outcome> {
     let is_origin = |k: &usize| matches!(group.constraints[*k].margin().groups, Groups::Origin(_));
     let (origin, destination) = if is_origin(&0) { (0, 1) } else { (1, 0) };
@@ -153,6 +154,7 @@ pub(super) fn iterate<V: Value>(
             break;
         };
         iterations += 1;
+        watch(&group.iterated(iterations, unsettled));
         // One step moves both sides; the row sums before it are those of its start.
         for (k, sums, factors) in [
             (

@@ -159,6 +159,8 @@ pub struct Solution {
     pub solved_units: usize,
     /// Stored entries of that matrix: movers, and stayers that are not 0.
     pub solved_entries: usize,
+    /// Seconds that the iterations took, of all repeat groups together.
+    pub iterations_s: f64,
     /// Total of the constraint that had to be rescaled most over the total it was rescaled to; 1
     /// where all totals agree.
     pub total_ratio: f64,

@@ -1,6 +1,7 @@
 //! The loop: steps in order, repeat groups to convergence, on the matrix or on its collapse.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::backend::Backend;
 use super::cpu::Cpu;
@@ -47,6 +48,36 @@ pub fn solve_on<V: Value>(
     problem: &Problem,
     solver: Solver,
 ) -> Result<Solution> {
+    solve_watched(engine, seed, problem, solver, &|_| ())
+}
+
+/// How far an iteration has come.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Iterated {
+    /// Iterations of the repeat group that are done.
+    pub iteration: u32,
+    /// How many it may take.
+    pub max_iterations: u32,
+    /// Largest relative violation of any cell that the last one met.
+    pub violation: f64,
+    /// The violation it ends at.
+    pub tolerance: f64,
+}
+
+/// [`solve_on`], telling `watch` of every iteration once it is done.
+///
+/// # Errors
+/// As [`solve_on`].
+///
+/// # Panics
+/// If seed and problem differ in their number of units.
+pub fn solve_watched<V: Value>(
+    engine: &Engine,
+    seed: &FlowMatrix<V>,
+    problem: &Problem,
+    solver: Solver,
+    watch: &dyn Fn(&Iterated),
+) -> Result<Solution> {
     assert_eq!(seed.units(), problem.units(), "units of seed and problem");
     if solver == Solver::Newton {
         newton::check_applicable(problem)?;
@@ -58,7 +89,7 @@ pub fn solve_on<V: Value>(
         _ => collapse_point(seed, problem, &stages, solver),
     };
 
-    let mut run = Run::new(problem, &cpu, solver);
+    let mut run = Run::new(problem, &cpu, solver, watch);
     let backend = engine.backend(seed)?;
     let mut scaling = Scaling::identity(seed.units());
     let mut solved = (seed.units(), seed.nnz());
@@ -96,6 +127,7 @@ pub fn solve_on<V: Value>(
         half_sweeps: run.half_sweeps,
         solved_units: solved.0,
         solved_entries: solved.1,
+        iterations_s: run.iterations_s,
         total_ratio: run.total_ratio,
         l1_change: run.l1_change,
         constraints,
@@ -145,6 +177,9 @@ struct Run<'a, V> {
     problem: &'a Problem,
     seed: &'a Cpu<'a, V>,
     solver: Solver,
+    watch: &'a dyn Fn(&Iterated),
+    /// Seconds of the iterations of all repeat groups.
+    iterations_s: f64,
     /// Ratio applied to the targets of every constraint of the plan to make totals agree.
     target_scale: Vec<f64>,
     /// Number of the next constraint, over the whole plan.
@@ -169,11 +204,18 @@ pub(super) enum GroupStop {
 }
 
 impl<'a, V: Value> Run<'a, V> {
-    fn new(problem: &'a Problem, seed: &'a Cpu<'a, V>, solver: Solver) -> Self {
+    fn new(
+        problem: &'a Problem,
+        seed: &'a Cpu<'a, V>,
+        solver: Solver,
+        watch: &'a dyn Fn(&Iterated),
+    ) -> Self {
         Self {
             problem,
             seed,
             solver,
+            watch,
+            iterations_s: 0.0,
             target_scale: vec![1.0; problem.plan().constraints().count()],
             next_constraint: 0,
             totals_differ: false,
@@ -258,11 +300,13 @@ impl<'a, V: Value> Run<'a, V> {
         }
         self.totals_differ |= group.beyond_limit(group.total_ratio);
         let guilty = || explain::guilty_sets(backend.cpu(), group, &start);
+        let began = Instant::now();
         let outcome = if self.solver == Solver::Newton {
-            newton::iterate(backend, group, scaling)?
+            newton::iterate(backend, group, scaling, self.watch)?
         } else {
-            iterate(backend, group, scaling, &guilty)?
+            iterate(backend, group, scaling, self.watch, &guilty)?
         };
+        self.iterations_s += began.elapsed().as_secs_f64();
         self.iterations += outcome.iterations;
         self.half_sweeps += outcome.half_sweeps;
         self.l1_change = backend.l1_change(&outcome.before_last, scaling)?;
@@ -439,6 +483,7 @@ fn iterate<W: Value>(
     backend: &dyn Backend<W>,
     group: &Group,
     scaling: &mut Scaling,
+    watch: &dyn Fn(&Iterated),
     guilty: &dyn Fn() -> Vec<Infeasible>,
 ) -> Result<Outcome> {
     let mut history = Vec::new();
@@ -455,6 +500,7 @@ fn iterate<W: Value>(
             total += step.row.total_violation;
             history.push(step.row);
         }
+        watch(&group.iterated(iterations, worst));
         // Each step saw the matrix before its own factors: only a look at all constraints of the
         // finished iteration tells whether they hold together.
         if worst <= group.tolerance

@@ -28,7 +28,10 @@ impl<'a, V: Value> Twin<'a, V> {
         let mut counts = vec![0; self.matrix.units()];
         let ranges = self.passes.ranges();
         let parts = split_per_row(ranges, &mut counts);
-        ranges.par_iter().zip(parts).for_each(|(rows, out)| kernel(rows.clone(), out));
+        ranges.par_iter().zip(parts).for_each(|(rows, out)| {
+            kernel(rows.clone(), out);
+            self.matrix.movers().release(rows.clone());
+        });
         counts
     }
 }
@@ -44,6 +47,7 @@ impl<V: Value> FixedPasses for Twin<'_, V> {
         let partial = self.passes.wide_ranges().par_iter().map(|rows| {
             let mut out = vec![0; n];
             fixed_destination_sums(movers, scaling, units, rows.clone(), &mut out);
+            movers.release(rows.clone());
             out
         });
         Ok(partial.reduce(
@@ -67,6 +71,7 @@ impl<V: Value> FixedPasses for Twin<'_, V> {
         sums.par_chunks_mut(q.cells().max(1)).zip(ptr.par_windows(2)).for_each(|(out, range)| {
             let rows = &members[range[0] as usize..range[1] as usize];
             fixed_class_sums(self.matrix.movers(), scaling, unit, rows, q.cell_of(), out);
+            self.matrix.movers().release_each(rows);
         });
         Ok(sums)
     }

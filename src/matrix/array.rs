@@ -255,6 +255,9 @@ fn write_at(file: &File, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
 
 /// Takes pages of a mapped file off this process. The file stays in the system's cache.
 pub(super) fn release(map: &Mmap, start: usize, len: usize) {
+    // Whoever touches a page is given those around it too, also some that were released before.
+    const AROUND: usize = 64 << 10;
+    let (start, len) = (start.saturating_sub(AROUND), len + start.min(AROUND));
     #[cfg(unix)]
     if len > 0 {
         // SAFETY: the map is shared and read-only, so its pages are those of the file; when read

@@ -81,6 +81,15 @@ impl<V: Value> Csr<V> {
         self.values.release(entries);
     }
 
+    /// [`release`](Self::release) of rows in increasing order.
+    pub(crate) fn release_each(&self, rows: &[u32]) {
+        if self.is_in_file() {
+            for run in rows.chunk_by(|a, b| a + 1 == *b) {
+                self.release(run[0] as usize..run[run.len() - 1] as usize + 1);
+            }
+        }
+    }
+
     /// Whether the entries are in a scratch file.
     pub fn is_in_file(&self) -> bool {
         self.values.is_in_file()

@@ -69,31 +69,47 @@ pub fn read_into(
     units: Option<&Geography>,
     room: &Room,
 ) -> Result<(AnyFlowMatrix, Geography)> {
-    let format = Format::of(path)?;
-    if matches!(format, Format::Csv | Format::MatrixMarket) {
-        // Text is at least as long as what it becomes.
-        let size_bytes = std::fs::metadata(path).map_err(|e| Error::io(path, e))?.len();
-        if !room.holds(size_bytes) {
-            let problem = "expected .npz or .parquet, which can be read in little memory; rewrite \
-                           it once with `flowrake convert`, or allow more memory";
-            return Err(Error::data(path, "", problem));
-        }
-    }
-    let matrix = match format {
-        Format::Npz => npz::read(path, room)?,
-        Format::MatrixMarket => AnyFlowMatrix::F64(matrix_market::read(path, units)?),
+    let matrix = match Format::of(path)? {
         Format::Parquet => return parquet::read(path, units, room),
         Format::Csv => {
+            check_text(path, room)?;
             return csv::read(path, units).map(|(m, units)| (AnyFlowMatrix::F64(m), units));
         }
+        Format::Npz | Format::MatrixMarket => read_indexed(path, room)?,
     };
     let n = with_matrix!(&matrix, m => m.units());
     check_size(path, n, units)?;
     Ok((matrix, units.cloned().unwrap_or_else(|| Geography::numbered(n))))
 }
 
+/// Reads a matrix whose file has no codes of units.
+///
+/// # Panics
+/// If files of its format have.
+pub(crate) fn read_indexed(path: &Path, room: &Room) -> Result<AnyFlowMatrix> {
+    match Format::of(path)? {
+        Format::Npz => npz::read(path, room),
+        Format::MatrixMarket => {
+            check_text(path, room)?;
+            Ok(AnyFlowMatrix::F64(matrix_market::read(path)?))
+        }
+        format @ (Format::Parquet | Format::Csv) => panic!("{format:?} files have codes"),
+    }
+}
+
+/// Refuses a text that does not fit: it is at least as long as what it becomes.
+fn check_text(path: &Path, room: &Room) -> Result<()> {
+    let size_bytes = std::fs::metadata(path).map_err(|e| Error::io(path, e))?.len();
+    if room.holds(size_bytes) {
+        return Ok(());
+    }
+    let problem = "expected .npz or .parquet, which can be read in little memory; rewrite it once \
+                   with `flowrake convert`, or allow more memory";
+    Err(Error::data(path, "", problem))
+}
+
 /// Whether a matrix of n rows fits the units table.
-pub(super) fn check_size(path: &Path, n: usize, units: Option<&Geography>) -> Result<()> {
+pub(crate) fn check_size(path: &Path, n: usize, units: Option<&Geography>) -> Result<()> {
     match units {
         Some(units) if units.len() != n => {
             let problem =

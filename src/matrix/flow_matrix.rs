@@ -1,5 +1,7 @@
 //! The seed of a harmonization: stayers apart from movers.
 
+use std::ops::Range;
+
 use super::triplets::Triplets;
 use super::{Csr, Value, ValueType};
 use crate::{Error, Result};
@@ -190,6 +192,9 @@ pub trait FlowRows: Sync {
     /// The type the flows should be stored in.
     fn value_type(&self) -> ValueType;
 
+    /// Told after each time that a writer has gone through some rows.
+    fn release(&self, _rows: Range<usize>) {}
+
     /// Replaces `columns` and `flows` by those of row `i`.
     fn row(&self, i: usize, columns: &mut Vec<u32>, flows: &mut Vec<f64>) {
         columns.clear();
@@ -230,6 +235,10 @@ impl<V: Value> FlowRows for FlowMatrix<V> {
 
     fn value_type(&self) -> ValueType {
         V::TYPE
+    }
+
+    fn release(&self, rows: Range<usize>) {
+        self.movers.release(rows);
     }
 }
 

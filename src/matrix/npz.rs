@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use std::io::{Cursor, Read};
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Mutex;
 
 use memmap2::Mmap;
 use rayon::prelude::*;
@@ -307,7 +308,16 @@ impl Parts<'_> {
             let stays = u64::from(stayer_at[i].is_some());
             row_ptr[i + 1] = row_ptr[i] + self.row(i).len() as u64 - stays;
         }
+        let stayers = Mutex::new(vec![0.0; n]);
         let made = self.room.fill(&row_ptr, &chunks, |chunk, mut cols, mut vals| {
+            let of_rows =
+                chunks[chunk].clone().map(|i| stayer_at[i].map_or(0.0, |k| data.get(k).into()));
+            let of_rows: Vec<f64> = of_rows.collect();
+            if !of_rows.iter().all(|stayers| stayers.is_persons()) {
+                return Err(OutOfOrder);
+            }
+            stayers.lock().expect("nothing panics with it")[chunks[chunk].clone()]
+                .copy_from_slice(&of_rows);
             for i in chunks[chunk].clone() {
                 let row = self.row(i);
                 if !is_increasing(indices, row.clone(), n) {
@@ -342,11 +352,7 @@ impl Parts<'_> {
                 return Err(Error::data(self.archive.path, "", problem));
             }
         };
-        let stayers: Vec<f64> =
-            stayer_at.iter().map(|at| at.map_or(0.0, |k| data.get(k).into())).collect();
-        if !stayers.iter().all(|stayer| stayer.is_persons()) {
-            return Ok(None);
-        }
+        let stayers = stayers.into_inner().expect("nothing panics with it");
         Ok(Some(FlowMatrix::trusted(stayers, Csr::trusted(n, row_ptr, col_idx, values))))
     }
 

@@ -13,6 +13,9 @@ pub(super) const CHUNK_ENTRIES: u64 = 1 << 17;
 /// Entries that may be made and not yet written, whatever the number of threads.
 const AHEAD_ENTRIES: u64 = 1 << 23;
 
+/// Rows whose lengths are looked up at a time.
+const LOOK_ROWS: usize = 1 << 10;
+
 /// The rows of a matrix, to be cut into chunks of consecutive ones.
 pub(super) struct RowChunks<'a> {
     rows: &'a dyn FlowRows,
@@ -22,7 +25,15 @@ pub(super) struct RowChunks<'a> {
 impl<'a> RowChunks<'a> {
     pub fn new(rows: &'a dyn FlowRows) -> Self {
         let mut row_ptr = vec![0; rows.units() + 1];
-        row_ptr[1..].par_iter_mut().enumerate().for_each(|(i, len)| *len = rows.row_len(i) as u64);
+        let runs = row_ptr[1..].par_chunks_mut(LOOK_ROWS).enumerate();
+        runs.for_each(|(k, lens)| {
+            let first = k * LOOK_ROWS;
+            let looked_at = first..first + lens.len();
+            for (len, i) in lens.iter_mut().zip(looked_at.clone()) {
+                *len = rows.row_len(i) as u64;
+            }
+            rows.release(looked_at);
+        });
         let mut end = 0;
         for len in &mut row_ptr {
             end += *len;
@@ -131,7 +142,10 @@ impl<'a> RowChunks<'a> {
         let (mut made, mut next) = (slots(), slots());
         let make_all = |chunks: &[Range<usize>], slots: &mut [T]| {
             let chunks = chunks.par_iter().zip(slots);
-            chunks.for_each(|(rows, slot)| make(rows.clone(), slot));
+            chunks.for_each(|(rows, slot)| {
+                make(rows.clone(), slot);
+                self.rows.release(rows.clone());
+            });
         };
         let mut batches = chunks.chunks(at_once);
         let mut batch = batches.next().unwrap_or_default();

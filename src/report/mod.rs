@@ -4,10 +4,12 @@ mod cells;
 mod convergence;
 mod factors;
 mod manifest;
+mod memory;
 mod run;
 
 pub use cells::{cells_summary, write_cells};
 pub use convergence::{ConvergencePoint, convergence_png, convergence_svg};
 pub use factors::write_factors;
 pub use manifest::{Manifest, Output};
-pub use run::{Elapsed, Place, RunReport, history_csv};
+pub use memory::peak_memory_bytes;
+pub use run::{Elapsed, Place, RunReport, SeedSize, history_csv};

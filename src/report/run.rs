@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::ipf::{ConstraintReport, Engine, HistoryRow, Precision, Solution};
-use crate::matrix::{Rounding, ValueType};
+use super::peak_memory_bytes;
+use crate::ipf::{ConstraintReport, Engine, HistoryRow, Precision, Solution, Solver};
+use crate::matrix::{FlowMatrix, Rounding, Value, ValueType};
 
 /// Wall-clock time of the parts of a run, in seconds.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
@@ -88,6 +89,31 @@ impl Place {
     }
 }
 
+/// How large a seed is, and where its entries are.
+#[derive(Clone, Copy, Debug)]
+pub struct SeedSize {
+    /// Units.
+    pub units: usize,
+    /// Stored entries: movers, and stayers that are not 0.
+    pub entries: usize,
+    /// Bytes of the indices and values of the movers.
+    pub entries_bytes: u64,
+    /// Whether these are in a scratch file.
+    pub in_scratch_file: bool,
+}
+
+impl SeedSize {
+    /// That of a seed.
+    pub fn of<V: Value>(seed: &FlowMatrix<V>) -> Self {
+        Self {
+            units: seed.units(),
+            entries: seed.nnz(),
+            entries_bytes: (seed.movers().nnz() * (4 + size_of::<V>())) as u64,
+            in_scratch_file: seed.movers().is_in_file(),
+        }
+    }
+}
+
 /// One run, as `--json` prints it.
 #[derive(Clone, Debug, Serialize)]
 pub struct RunReport<'a> {
@@ -115,6 +141,14 @@ pub struct RunReport<'a> {
     pub stayers_raised: usize,
     /// Persons added by that.
     pub stayers_added: f64,
+    /// Bytes of the indices and values of the movers: what a pass over the seed reads.
+    pub entries_bytes: u64,
+    /// Whether they are in a scratch file, since they do not fit in the memory given.
+    pub in_scratch_file: bool,
+    /// Seconds of an iteration, on average.
+    pub iteration_s: Option<f64>,
+    /// Most memory resident at once so far, bytes, where the system tells.
+    pub peak_memory_bytes: Option<u64>,
     /// Wall-clock times.
     pub elapsed_s: Elapsed,
     /// The matrix written.
@@ -127,7 +161,7 @@ impl<'a> RunReport<'a> {
         solution: &'a Solution,
         place: Place,
         year: Option<i32>,
-        (units, entries): (usize, usize),
+        seed: SeedSize,
         raised: (usize, f64),
         elapsed_s: Elapsed,
         output: PathBuf,
@@ -146,8 +180,13 @@ impl<'a> RunReport<'a> {
             solution,
             place,
             threads: rayon::current_num_threads(),
-            units,
-            entries,
+            units: seed.units,
+            entries: seed.entries,
+            entries_bytes: seed.entries_bytes,
+            in_scratch_file: seed.in_scratch_file,
+            iteration_s: (solution.iterations > 0)
+                .then(|| solution.iterations_s / f64::from(solution.iterations)),
+            peak_memory_bytes: peak_memory_bytes(),
             stayers_raised: raised.0,
             stayers_added: raised.1,
             elapsed_s,
@@ -174,6 +213,17 @@ impl<'a> RunReport<'a> {
             self.solution.iterations,
             self.solution.stop
         )?;
+        if let Some(each) = self.iteration_s.filter(|_| self.solution.solver == Solver::Direct) {
+            writeln!(
+                out,
+                "no smaller table was solved: each iteration passes over {} MB of flows, {:.3} s",
+                self.entries_bytes / 1_000_000,
+                each
+            )?;
+        }
+        if self.in_scratch_file {
+            writeln!(out, "the seed was kept in a scratch file, read anew in every pass")?;
+        }
         self.place.write_summary(out)?;
         if self.stayers_raised > 0 {
             writeln!(
@@ -223,7 +273,11 @@ impl<'a> RunReport<'a> {
             writeln!(out, "cannot be met: {}, {}: {}", i.constraint, i.cell, i.reason)?;
         }
         let Elapsed { read, solve, write } = self.elapsed_s;
-        writeln!(out, "{read:.2} s reading, {solve:.2} s solving, {write:.2} s writing")
+        write!(out, "{read:.2} s reading, {solve:.2} s solving, {write:.2} s writing")?;
+        match self.peak_memory_bytes {
+            Some(bytes) => writeln!(out, "; {} MB of memory at most", bytes.div_ceil(1_000_000)),
+            None => writeln!(out),
+        }
     }
 }
 

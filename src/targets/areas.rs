@@ -67,7 +67,7 @@ impl Areas {
 
     fn cells(&self, column: &str) -> BTreeSet<&str> {
         let texts = self.geography.column(column).expect("added at construction");
-        texts.iter().map(String::as_str).collect()
+        texts.iter().collect()
     }
 }
 
@@ -88,7 +88,7 @@ mod tests {
         let groups = areas(&["515150501001", "510190301001", "060378002043"]).unwrap();
         assert_eq!(groups.counties().into_iter().collect::<Vec<_>>(), ["06037", "51019"]);
         assert_eq!(
-            groups.geography.column(Areas::UNIT).unwrap(),
+            groups.geography.column(Areas::UNIT).unwrap().iter().collect::<Vec<_>>(),
             ["510190501001", "510190301001", "060371370002"]
         );
     }

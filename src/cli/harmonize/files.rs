@@ -1,0 +1,101 @@
+//! The files of every run, checked before any work is done.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail, ensure};
+use flowrake::matrix::file::Format;
+use flowrake::plan_file;
+use flowrake::report::Manifest;
+
+use super::Args;
+
+/// What stands for the year in the names of outputs.
+const YEAR: &str = "{year}";
+
+/// A plan file and what is written.
+#[derive(Clone, Debug)]
+pub struct Files {
+    pub plan: PathBuf,
+    pub out: PathBuf,
+    pub history: Option<PathBuf>,
+    pub cells: Option<PathBuf>,
+    pub factors: Option<PathBuf>,
+}
+
+impl Files {
+    /// Those of every plan.
+    pub fn of(args: &Args) -> Result<Vec<Self>> {
+        let plans = args.plans.iter().map(|plan| Self::of_plan(args, plan));
+        let all: Vec<Self> = plans.collect::<Result<_>>()?;
+        check_outputs(&all)?;
+        Ok(all)
+    }
+
+    fn of_plan(args: &Args, plan: &Path) -> Result<Self> {
+        // With one plan this is left to the reader, which has more to say.
+        let several = args.plans.len() > 1;
+        let year = if several { plan_file::year(plan)? } else { None };
+        let named = |option: &str, path: &Path| -> Result<PathBuf> {
+            let text = path.to_string_lossy();
+            if !text.contains(YEAR) {
+                ensure!(
+                    !several,
+                    "{option}: expected {YEAR} in the name, since there are {} plans, found {text}",
+                    args.plans.len()
+                );
+                return Ok(path.to_owned());
+            }
+            let year = if several { year } else { plan_file::year(plan)? };
+            let Some(year) = year else {
+                bail!(
+                    "{}: expected a year in [seed], for {YEAR} in the name {text}",
+                    plan.display()
+                );
+            };
+            Ok(text.replace(YEAR, &year.to_string()).into())
+        };
+        let companion = |option: &str, path: &Option<PathBuf>| {
+            path.as_deref().map(|path| named(option, path)).transpose()
+        };
+        Ok(Self {
+            plan: plan.to_owned(),
+            out: named("--out", &args.out)?,
+            history: companion("--history", &args.history)?,
+            cells: companion("--cells", &args.cells)?,
+            factors: companion("--factors", &args.factors)?,
+        })
+    }
+
+    /// Every file that the run writes.
+    pub fn outputs(&self) -> Vec<PathBuf> {
+        let companions = [&self.history, &self.cells, &self.factors].into_iter().flatten();
+        let manifest = Manifest::<()>::path_for(&self.out);
+        [self.out.clone(), manifest].into_iter().chain(companions.cloned()).collect()
+    }
+}
+
+/// Refuses outputs that could not be written.
+fn check_outputs(all: &[Files]) -> Result<()> {
+    let mut known = Vec::new();
+    for files in all {
+        Format::of(&files.out)?;
+        if let Some(factors) = &files.factors {
+            ensure!(
+                factors.extension().is_some_and(|e| e == "npz"),
+                "{}: expected a name that ends in .npz",
+                factors.display()
+            );
+        }
+        for path in files.outputs() {
+            ensure!(
+                crate::cli::folder(&path).is_dir(),
+                "{}: its folder does not exist",
+                path.display()
+            );
+            let identity = crate::cli::identity(&path);
+            ensure!(!known.contains(&identity), "{}: is named twice as an output", path.display());
+            known.push(identity);
+        }
+    }
+    Ok(())
+}

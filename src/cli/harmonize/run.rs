@@ -1,0 +1,227 @@
+//! One run: read, solved, written.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+use flowrake::Error;
+use flowrake::ipf::{Harmonized, Solution, cell_changes};
+use flowrake::matrix::file::{self, Format};
+use flowrake::matrix::{AnyFlowMatrix, FlowMatrix, Room, Rounding};
+use flowrake::output::Outputs;
+use flowrake::plan_file::LoadedPlan;
+use flowrake::report::{
+    Elapsed, Manifest, Output, Place, RunReport, SeedSize, cells_summary, history_csv,
+    peak_memory_bytes, write_cells, write_factors,
+};
+use flowrake::with_matrix;
+
+use super::Args;
+use super::files::Files;
+use crate::cli::engine::Storage;
+use crate::cli::progress::{Progress, Stage, TimeLeft, Watched};
+
+/// A plan and what it names, in memory.
+pub struct Read {
+    files: Files,
+    loaded: LoadedPlan,
+    read_s: f64,
+}
+
+/// A plan and its solution.
+pub struct Solved {
+    files: Files,
+    loaded: LoadedPlan,
+    solution: Solution,
+    place: Place,
+    note: Option<String>,
+    elapsed: Elapsed,
+}
+
+/// Reads a plan and what it names, into `room`; `all` are the files of all runs together.
+pub fn read(files: Files, all: &[PathBuf], room: &Room, progress: &Progress) -> Result<Read> {
+    let start = Instant::now();
+    progress.say(Stage::Reading, format!("reading {}", files.plan.display()));
+    let loaded = LoadedPlan::read(&files.plan, room)?;
+    crate::cli::refuse_inputs(all.iter().map(PathBuf::as_path), &loaded.inputs)?;
+    progress.say(Stage::Reading, "");
+    Ok(Read { files, loaded, read_s: start.elapsed().as_secs_f64() })
+}
+
+/// Finds the factors.
+pub fn solve(read: Read, args: &Args, room: &Room, progress: &Progress) -> Result<Solved> {
+    let Read { files, mut loaded, read_s } = read;
+    let start = Instant::now();
+    let name = files.plan.display();
+    progress.say(Stage::Solving, format!("solving {name}"));
+    check_memory(args, &loaded)?;
+    let storage_rounding = store(&mut loaded, args.engine.storage, room)?;
+    let mut opened = args.engine.open(with_matrix!(&loaded.seed, seed => seed.nnz()))?;
+    let left = std::cell::RefCell::new(TimeLeft::new());
+    let solution = opened
+        .solve(&loaded.seed, &loaded.problem, args.solver.into(), &|iterated| {
+            let what = left.borrow_mut().after(iterated);
+            progress.say(Stage::Solving, format!("solving {name}, {what}"));
+        })
+        .map_err(|e| match e {
+            Error::Request(problem) => Error::data(&files.plan, "", problem),
+            other => other,
+        })?;
+    let place = Place { storage_rounding, ..opened.place(&loaded.seed, &solution) };
+    progress.say(Stage::Solving, "");
+    let elapsed = Elapsed { read: read_s, solve: start.elapsed().as_secs_f64(), write: 0.0 };
+    Ok(Solved { files, loaded, solution, place, note: opened.note, elapsed })
+}
+
+/// Writes matrix and companions and prints what there is to say; whether the run converged.
+pub fn write(solved: Solved, args: &Args, progress: &Progress) -> Result<bool> {
+    let Solved { files, loaded, solution, place, note, mut elapsed } = solved;
+    let start = Instant::now();
+    let mut outputs = Outputs::default();
+    add_matrix(&mut outputs, &files.out, &loaded, &solution, progress)?;
+    elapsed.write = start.elapsed().as_secs_f64();
+
+    progress.say(Stage::Writing, format!("describing {}", files.out.display()));
+    let report = report(&loaded, &solution, place, elapsed, files.out.clone());
+    let cells = add_companions(&mut outputs, &files, &loaded, &solution, &report)?;
+    outputs.commit()?;
+    progress.say(Stage::Writing, "");
+    progress.done();
+    progress.suspend(|| {
+        if args.json {
+            crate::cli::print(&format!("{}\n", serde_json::to_string(&report)?))?;
+        }
+        if let Some(note) = note.filter(|_| !args.quiet) {
+            eprintln!("flowrake: {note}");
+        }
+        if !args.quiet && !args.json {
+            eprint!("{}{}", report.summary(), cells.unwrap_or_default());
+        } else if !report.converged {
+            eprintln!("flowrake: {}", report.solution.stop);
+        }
+        if let Some((limit, peak)) = args.memory.zip(peak_memory_bytes()).filter(|(l, p)| p > l) {
+            let [limit, peak] = [limit, peak].map(|bytes| bytes.div_ceil(1_000_000));
+            eprintln!("flowrake: {peak} MB of memory were used, more than the {limit} MB given");
+        }
+        Ok(report.converged)
+    })
+}
+
+/// Bytes of memory per unit beside the entries: codes, factors, sums.
+const UNIT_BYTES: u64 = 1000;
+/// Bytes of memory beside those of units and entries.
+const BASE_BYTES: u64 = 48_000_000;
+
+/// Refuses to begin what cannot be done in the memory given.
+fn check_memory(args: &Args, loaded: &LoadedPlan) -> Result<()> {
+    let units = with_matrix!(&loaded.seed, seed => seed.units()) as u64;
+    let needed = BASE_BYTES + UNIT_BYTES * units;
+    if let Some(given) = args.memory {
+        ensure!(
+            given >= needed,
+            "--memory: expected at least {} MB for {units} units, found {} MB",
+            needed.div_ceil(1_000_000),
+            given / 1_000_000
+        );
+    }
+    Ok(())
+}
+
+/// Keeps the seed in another number type, if one was asked for.
+pub fn store(
+    loaded: &mut LoadedPlan,
+    storage: Option<Storage>,
+    room: &Room,
+) -> Result<Option<Rounding>> {
+    let Some(storage) = storage else { return Ok(None) };
+    let empty = AnyFlowMatrix::F64(FlowMatrix::from_triplets(0, &[]));
+    let seed = std::mem::replace(&mut loaded.seed, empty);
+    let (seed, rounding) = seed.stored_as(storage.into(), room)?;
+    loaded.seed = seed;
+    Ok(Some(rounding))
+}
+
+/// The report of a run on a loaded plan.
+pub fn report<'a>(
+    loaded: &LoadedPlan,
+    solution: &'a Solution,
+    place: Place,
+    elapsed: Elapsed,
+    output: PathBuf,
+) -> RunReport<'a> {
+    let size = with_matrix!(&loaded.seed, seed => SeedSize::of(seed));
+    RunReport::new(solution, place, loaded.year, size, loaded.raised, elapsed, output)
+}
+
+/// Writes the harmonized matrix with what its file can say about itself.
+pub fn add_matrix(
+    outputs: &mut Outputs,
+    path: &Path,
+    loaded: &LoadedPlan,
+    solution: &Solution,
+    progress: &Progress,
+) -> Result<()> {
+    let mut metadata = vec![("flowrake.version".to_owned(), env!("CARGO_PKG_VERSION").to_owned())];
+    if let Some(year) = loaded.year {
+        metadata.push(("flowrake.year".to_owned(), year.to_string()));
+    }
+    let plan = std::fs::read(&loaded.inputs[0])?;
+    metadata.push(("flowrake.plan_blake3".to_owned(), blake3::hash(&plan).to_hex().to_string()));
+    if let Some(level) = loaded.geography.level() {
+        metadata.push(("flowrake.level".to_owned(), level.to_string()));
+    }
+    // Lengths of rows, then the rows; npz asks for columns and flows apart.
+    let passes = if Format::of(path)? == Format::Npz { 3 } else { 2 };
+    with_matrix!(&loaded.seed, seed => {
+        let harmonized = Harmonized { seed, scaling: &solution.scaling };
+        let name = path.display().to_string();
+        let rows = Watched::new(&harmonized, passes, progress, &name);
+        file::add(outputs, path, &rows, &loaded.geography, &metadata)
+    })?;
+    Ok(())
+}
+
+/// Writes history, cells, factors and manifest; returns what there is to say about cells.
+fn add_companions(
+    outputs: &mut Outputs,
+    files: &Files,
+    loaded: &LoadedPlan,
+    solution: &Solution,
+    report: &RunReport,
+) -> Result<Option<String>> {
+    let mut written = vec![Output { path: files.out.clone(), what: "harmonized matrix" }];
+    let mut summary = None;
+    if let Some(path) = &files.cells {
+        let problem = &loaded.problem;
+        let changes = with_matrix!(&loaded.seed, seed => cell_changes(seed, problem, solution));
+        outputs.add(path, |file| write_cells(problem, &changes, file))?;
+        written.push(Output { path: path.clone(), what: "cells before and after" });
+        summary = Some(cells_summary(problem, &changes));
+    }
+    if let Some(path) = &files.history {
+        let text = history_csv(&solution.history, &solution.constraints);
+        outputs.add(path, |file| file.write_all(text.as_bytes()))?;
+        written.push(Output { path: path.clone(), what: "history" });
+    }
+    if let Some(path) = &files.factors {
+        write_factors(outputs, path, &solution.scaling, &loaded.geography)?;
+        written.push(Output { path: path.clone(), what: "factors" });
+    }
+    add_manifest(outputs, &files.out, loaded, written, report)?;
+    Ok(summary)
+}
+
+/// Writes the manifest of a run beside its matrix.
+pub fn add_manifest(
+    outputs: &mut Outputs,
+    out: &Path,
+    loaded: &LoadedPlan,
+    written: Vec<Output>,
+    report: &RunReport,
+) -> Result<()> {
+    let command = std::env::args().collect();
+    let manifest = Manifest::new(command, &loaded.inputs, written, report)?.to_json();
+    outputs.add(&Manifest::<()>::path_for(out), |file| file.write_all(manifest.as_bytes()))?;
+    Ok(())
+}
