@@ -273,16 +273,17 @@ fn read_targets(path: &Path, margin: &Margin) -> Result<(Vec<f64>, Option<Vec<f6
     }
     let mut cells = vec![0; table.len()];
     for (column, partition) in &keys {
-        let index: HashMap<&str, usize> =
-            partition.codes().iter().map(String::as_str).zip(0..).collect();
+        let (sorted, mut last) = (partition.by_code(), 0);
         for (row, (code, cell)) in table.codes(column)?.iter().zip(&mut cells).enumerate() {
-            let Some(own) = index.get(code) else {
-                return Err(table.error(row, column, unknown_code(code, partition, &index)));
+            let Some(own) = partition.find(code, &sorted, &mut last) else {
+                let known = |code: &str| partition.find(code, &sorted, &mut 0).is_some();
+                return Err(table.error(row, column, unknown_code(code, partition, known)));
             };
             *cell = *cell * partition.cells() + own;
         }
     }
-    let mut first_row = HashMap::with_capacity(cells.len());
+    // Row after the first that names a cell; 0 for none.
+    let mut first_row = vec![0_u32; margin.cells()];
     let numbers = |column: &str, empty_is_unknown: bool| -> Result<Vec<f64>> {
         let mut out = vec![f64::NAN; margin.cells()];
         let values = if empty_is_unknown {
@@ -305,7 +306,9 @@ fn read_targets(path: &Path, margin: &Margin) -> Result<(Vec<f64>, Option<Vec<f6
     let targets = numbers("target", false)?;
     let moe = if table.has("moe") { Some(numbers("moe", true)?) } else { None };
     for (row, &cell) in cells.iter().enumerate() {
-        if let Some(first) = first_row.insert(cell, row) {
+        let first = std::mem::replace(&mut first_row[cell], row as u32 + 1);
+        if first > 0 {
+            let first = first as usize - 1;
             return Err(table.error(
                 row,
                 keys[0].0,
@@ -321,11 +324,11 @@ fn read_targets(path: &Path, margin: &Margin) -> Result<(Vec<f64>, Option<Vec<f6
 }
 
 /// Says what is wrong with a code that the level does not have.
-fn unknown_code(code: &str, partition: &Partition, index: &HashMap<&str, usize>) -> String {
+fn unknown_code(code: &str, partition: &Partition, known: impl Fn(&str) -> bool) -> String {
     let level = Level::parse(partition.name());
     let numeric = !code.is_empty() && code.bytes().all(|b| b.is_ascii_digit());
     let padded = format!("0{code}");
-    if index.contains_key(padded.as_str()) {
+    if known(&padded) {
         return format!(
             "expected a code of level {level}, found `{code}`: it lost its leading zero, write \
              `{padded}`"

@@ -19,11 +19,24 @@ pub struct Table {
 }
 
 /// A column as its file stores it; CSV stores text only. Parquet nulls are empty texts or `None`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Column {
     Texts(Texts),
     Integers { values: Vec<Option<i128>>, type_name: String },
     Floats { values: Vec<Option<f64>>, type_name: String },
+}
+
+impl Column {
+    fn into_texts(self) -> Texts {
+        fn of<T: ToString>(values: &[Option<T>]) -> Texts {
+            values.iter().map(|v| v.as_ref().map_or(String::new(), T::to_string)).collect()
+        }
+        match self {
+            Self::Texts(texts) => texts,
+            Self::Integers { values, .. } => of(&values),
+            Self::Floats { values, .. } => of(&values),
+        }
+    }
 }
 
 impl Table {
@@ -101,14 +114,12 @@ impl Table {
 
     /// A column as text; nulls are empty.
     pub fn texts(&self, name: &str) -> Result<Texts> {
-        fn of<T: ToString>(values: &[Option<T>]) -> Texts {
-            values.iter().map(|v| v.as_ref().map_or(String::new(), T::to_string)).collect()
-        }
-        Ok(match self.column(name)? {
-            Column::Texts(texts) => texts.clone(),
-            Column::Integers { values, .. } => of(values),
-            Column::Floats { values, .. } => of(values),
-        })
+        Ok(self.column(name)?.clone().into_texts())
+    }
+
+    /// Every column as text, with its name; nulls are empty.
+    pub fn into_texts(self) -> impl Iterator<Item = (String, Texts)> {
+        self.columns.into_iter().map(|(name, column)| (name, column.into_texts()))
     }
 
     /// A column of area codes, which must be text: numbers have lost their leading zeros.

@@ -2,20 +2,23 @@
 
 use std::ops::Index;
 
-/// A list of texts: their letters and 8 bytes each, where a `Vec<String>` takes 40 bytes more.
+/// A list of texts: their letters and 4 bytes each, where a `Vec<String>` takes 40 bytes more.
 ///
 /// Invariant: `ends` never decreases, and every end is one of a letter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Texts {
     letters: String,
-    ends: Vec<usize>,
+    ends: Vec<u32>,
 }
 
 impl Texts {
     /// Adds a text at the end.
+    ///
+    /// # Panics
+    /// If all together have 4 GiB or more.
     pub fn push(&mut self, text: &str) {
         self.letters.push_str(text);
-        self.ends.push(self.letters.len());
+        self.ends.push(u32::try_from(self.letters.len()).expect("less than 4 GiB of texts"));
     }
 
     /// Number of texts.
@@ -38,8 +41,8 @@ impl Index<usize> for Texts {
     type Output = str;
 
     fn index(&self, k: usize) -> &str {
-        let start = k.checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.letters[start..self.ends[k]]
+        let start = k.checked_sub(1).map_or(0, |before| self.ends[before]) as usize;
+        &self.letters[start..self.ends[k] as usize]
     }
 }
 

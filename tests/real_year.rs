@@ -17,6 +17,7 @@ use flowrake::census::state_flows::StateFlows;
 use flowrake::geography::Geography;
 use flowrake::matrix::{FlowRows as _, file};
 use flowrake::table::Table;
+use flowrake::texts::Texts;
 use flowrake::with_matrix;
 use serde_json::Value;
 
@@ -50,12 +51,11 @@ fn folder(what: &str) -> Option<Folder> {
 fn targets(folder: &Folder, name: &str) -> BTreeMap<String, (f64, f64)> {
     let table = Table::read(&folder.path(name)).unwrap();
     let keys: Vec<&str> = table.names().filter(|name| !["target", "moe"].contains(name)).collect();
-    let codes: Vec<Vec<String>> = keys.iter().map(|key| table.codes(key).unwrap()).collect();
+    let codes: Vec<Texts> = keys.iter().map(|key| table.codes(key).unwrap()).collect();
     let values = table.numbers("target").unwrap();
     let moes =
         if table.has("moe") { table.numbers("moe").unwrap() } else { vec![0.0; table.len()] };
-    let key =
-        |row: usize| codes.iter().map(|column| column[row].as_str()).collect::<Vec<_>>().join(" ");
+    let key = |row: usize| codes.iter().map(|column| &column[row]).collect::<Vec<_>>().join(" ");
     (0..table.len()).map(|row| (key(row), (values[row], moes[row]))).collect()
 }
 
@@ -152,9 +152,9 @@ fn targets_of_block_groups() {
     assert!((total / 308_745_538.0 - 1.0).abs() < 1e-3, "{total}");
     let units = Table::read(&folder.path("t/units.csv")).unwrap();
     let merged = units.codes("merged_county").unwrap();
-    let counties: BTreeSet<&String> = merged.iter().collect();
+    let counties: BTreeSet<&str> = merged.iter().collect();
     assert_eq!((units.len(), counties.len()), (217_740, 3142));
-    assert!(!counties.contains(&"51515".to_owned()) && counties.contains(&"02158".to_owned()));
+    assert!(!counties.contains("51515") && counties.contains("02158"));
     // Of those who live in a state, movers and stayers add up to its arrivals.
     let [movers, stayers, arrivals] = ["state_movers", "state_non_movers", "county_in"]
         .map(|name| targets(&folder, &format!("t/{name}.csv")));
@@ -424,8 +424,8 @@ fn the_example_of_the_readme_at_block_groups() {
     assert_eq!(counties.len(), 2 * 3142);
     for row in counties {
         let relative = (off[row] / targets[row]).abs();
-        assert!(relative < 1e-9, "{}: {relative:e}", codes[row]);
+        assert!(relative < 1e-9, "{}: {relative:e}", &codes[row]);
     }
-    let steps: BTreeSet<&String> = constraints.iter().collect();
+    let steps: BTreeSet<&str> = constraints.iter().collect();
     assert_eq!(steps.len(), 6);
 }

@@ -12,6 +12,7 @@ use std::path::Path;
 use calamine::{Data, Reader as _, Xls, open_workbook};
 use cli::official;
 use flowrake::table::Table;
+use flowrake::texts::Texts;
 
 /// A CSV file, unpacked where it is gzip, as UTF-8 where it is latin-1.
 fn table(data: &Path, name: &str) -> Table {
@@ -29,8 +30,8 @@ fn table(data: &Path, name: &str) -> Table {
     Table::read(&path).unwrap()
 }
 
-fn distinct(codes: &[String], digits: usize) -> usize {
-    assert!(codes.iter().all(|code| code.len() == digits), "{}", codes[0]);
+fn distinct(codes: &Texts, digits: usize) -> usize {
+    assert!(codes.iter().all(|code| code.len() == digits), "{}", &codes[0]);
     codes.iter().collect::<BTreeSet<_>>().len()
 }
 
@@ -42,9 +43,9 @@ fn commuting_between_counties() {
     let workers = flows.numbers("FLOW").unwrap();
     let pairs: BTreeMap<(&str, &str), f64> = origins
         .iter()
-        .zip(&destinations)
+        .zip(destinations.iter())
         .zip(&workers)
-        .map(|((i, j), &workers)| ((i.as_str(), j.as_str()), workers))
+        .map(|((i, j), &workers)| ((i, j), workers))
         .collect();
     assert_eq!((flows.len(), pairs.len()), (135_760, 135_760));
     assert_eq!(workers.iter().sum::<f64>(), 143_522_595.0);
@@ -58,7 +59,7 @@ fn commuting_in_new_york() {
     let (origins, destinations) =
         (flows.codes("origin").unwrap(), flows.codes("destination").unwrap());
     let workers = flows.numbers("flow").unwrap();
-    let ends = origins.iter().zip(&destinations).zip(&workers);
+    let ends = origins.iter().zip(destinations.iter()).zip(&workers);
     let within: f64 = ends.filter(|((i, j), _)| i == j).map(|(_, workers)| workers).sum();
     assert_eq!((flows.len(), distinct(&origins, 5)), (1954, 62));
     assert_eq!((workers.iter().sum::<f64>(), within), (8_831_941.0, 5_853_895.0));
@@ -73,11 +74,11 @@ fn attributes_of_counties() {
     let gini = table(&data, "attributes/ACS_15_5YR_B19083_with_ann.csv");
     let codes = gini.codes("GEO.id2").unwrap();
     let values = gini.texts("HD01_VD01").unwrap();
-    assert_eq!((codes[0].as_str(), values[0].as_str()), ("Id2", "Estimate; Gini Index"));
+    assert_eq!((&codes[0], &values[0]), ("Id2", "Estimate; Gini Index"));
     // The second header line is no county; Puerto Rico is not among the 3,142.
-    let counties: Vec<&String> = codes[1..].iter().filter(|code| !code.starts_with("72")).collect();
-    assert_eq!(counties.len(), 3142);
-    let known = values[1..].iter().map(|gini| gini.parse::<f64>().unwrap());
+    let counties = codes.iter().skip(1).filter(|code| !code.starts_with("72"));
+    assert_eq!(counties.count(), 3142);
+    let known = values.iter().skip(1).map(|gini| gini.parse::<f64>().unwrap());
     assert!(known.into_iter().all(|gini| (0.0..1.0).contains(&gini)));
 
     let jobs = table(&data, "attributes/acs5_2011-2015_county_unemployment_S2301.csv");
@@ -128,6 +129,6 @@ fn demographics_of_tracts_and_block_groups() {
     let ruca = table(&data, "demographics/tract_ruca_2010.csv.gz");
     // Some lost their leading zero.
     let codes: BTreeSet<String> =
-        ruca.codes("FIPS").unwrap().into_iter().map(|code| format!("{code:0>11}")).collect();
+        ruca.codes("FIPS").unwrap().iter().map(|code| format!("{code:0>11}")).collect();
     assert_eq!((ruca.len(), codes.len()), (74_002, 74_002));
 }

@@ -251,7 +251,7 @@ fn year_of(path: &Path, census: &CenPop, counties: &Pep) -> Result<i32> {
 fn census_units(census: &CenPop) -> Result<Geography> {
     let census = census.clone().without_puerto_rico();
     let geoids = census.places.iter().map(|place| place.geoid.clone()).collect();
-    let column = |of: &dyn Fn(&flowrake::census::cenpop::Place) -> String| {
+    let column = |of: &dyn Fn(&flowrake::census::cenpop::Place) -> String| -> Vec<String> {
         census.places.iter().map(of).collect()
     };
     Ok(Geography::new(geoids)?

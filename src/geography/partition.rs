@@ -101,13 +101,41 @@ impl Partition {
     }
 
     fn from_texts<'a>(name: String, texts: impl Iterator<Item = &'a str> + Clone) -> Self {
-        let sorted: BTreeSet<&str> = texts.clone().collect();
-        let number: HashMap<&str, u32> = sorted.iter().zip(0..).map(|(t, k)| (*t, k)).collect();
+        let mut codes: Vec<&str> = texts.clone().collect();
+        codes.sort_unstable();
+        codes.dedup();
+        let mut last = 0;
+        let cell_of = texts.map(|text| {
+            // Most units are in the cell of the unit before, or in the next one.
+            let near = (last..codes.len()).take(2).find(|&cell| codes[cell] == text);
+            last = near.unwrap_or_else(|| codes.binary_search(&text).expect("it is one of them"));
+            last as u32
+        });
         Self {
             name,
-            cell_of: texts.map(|t| number[t]).collect(),
-            codes: sorted.iter().map(|&t| t.to_owned()).collect(),
+            cell_of: cell_of.collect(),
+            codes: codes.iter().map(|&code| code.to_owned()).collect(),
         }
+    }
+
+    /// The cell with a code, looked for first right after `last`.
+    ///
+    /// `sorted` are the cells in the order of their codes: see [`Self::by_code`].
+    pub(crate) fn find(&self, code: &str, sorted: &[u32], last: &mut usize) -> Option<usize> {
+        let is = |at: &usize| self.codes[sorted[*at] as usize] == code;
+        let near = (*last..sorted.len()).take(2).find(is);
+        let at = near.or_else(|| {
+            sorted.binary_search_by(|&cell| self.codes[cell as usize].as_str().cmp(code)).ok()
+        })?;
+        *last = at;
+        Some(sorted[at] as usize)
+    }
+
+    /// The cells in the order of their codes.
+    pub(crate) fn by_code(&self) -> Vec<u32> {
+        let mut cells: Vec<u32> = (0..self.codes.len() as u32).collect();
+        cells.sort_by_key(|&cell| &self.codes[cell as usize]);
+        cells
     }
 
     /// A partition from its parts.

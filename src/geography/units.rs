@@ -71,16 +71,13 @@ impl Geography {
         if let Some((row, problem)) = lost_zero(&geoids) {
             return Err(table.error(row, "geoid", problem));
         }
-        let mut columns = Vec::new();
-        for name in table.names() {
-            if name != "geoid" {
-                columns.push((name.to_owned(), table.texts(name)?));
-            }
-        }
         if geoids.is_empty() {
             return Err(Error::data(path, "", "expected at least one unit, found none"));
         }
-        Self::build(geoids, columns).map_err(|(row, problem)| table.error(row, "geoid", problem))
+        let units = Self::build(geoids, Vec::new());
+        let units = units.map_err(|(row, problem)| table.error(row, "geoid", problem))?;
+        let columns = table.into_texts().filter(|column| column.0 != "geoid").collect();
+        Ok(Self { columns, ..units })
     }
 
     fn build(

@@ -169,7 +169,11 @@ impl Room {
     fn entries<V: Pod>(&self, entries: usize) -> io::Result<NewEntries<V>> {
         let bytes = [size_of::<u32>(), size_of::<V>()].map(|size| entries * size);
         Ok(match self.scratch_for((bytes[0] + bytes[1]) as u64) {
-            None => NewEntries::Memory(memory(bytes[0])?, memory(bytes[1])?, PhantomData),
+            None => {
+                // Zeroed, and not there before it is written.
+                let [columns, values] = bytes.map(MmapMut::map_anon);
+                NewEntries::Memory(columns?, values?, PhantomData)
+            }
             Some(folder) => {
                 let file = || tempfile::tempfile_in(folder);
                 NewEntries::Scratch(Scratch { files: [file()?, file()?], bytes })
@@ -225,15 +229,6 @@ impl<V: Pod> NewEntries<V> {
             }
         }
     }
-}
-
-/// Zeroed memory, in large pages where the system has them: fewer to hand out, and to look up.
-fn memory(size_bytes: usize) -> io::Result<MmapMut> {
-    let map = MmapMut::map_anon(size_bytes)?;
-    #[cfg(target_os = "linux")]
-    // It is advice only: without it passes are slower.
-    drop(map.advise(memmap2::Advice::HugePage));
-    Ok(map)
 }
 
 #[cfg(unix)]
