@@ -13,7 +13,8 @@ use flowrake::matrix::{AnyFlowMatrix, FlowRows, Room, file};
 use flowrake::output::Outputs;
 use flowrake::plan_file::LoadedPlan;
 use flowrake::report::{
-    ConvergencePoint, Elapsed, Output, Place, convergence_png, convergence_svg,
+    ConvergencePoint, Elapsed, Manifest, Output, Place, convergence_png, convergence_svg,
+    hash_inputs,
 };
 use flowrake::validation::{Quantity, validate};
 use flowrake::with_matrix;
@@ -94,7 +95,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let mut outputs = vec![Output { path: matrix.clone(), what: "harmonized matrix" }];
     outputs
         .extend(plots.iter().map(|path| Output { path: path.clone(), what: "convergence plot" }));
-    add_manifest(&mut files, &matrix, &loaded, outputs, &report)?;
+    let inputs = hash_inputs(&loaded.inputs)?;
+    let manifest = Manifest::new(std::env::args().collect(), inputs, outputs, &report);
+    add_manifest(&mut files, &matrix, &manifest)?;
     files.commit()?;
 
     print(&format!(

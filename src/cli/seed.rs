@@ -7,7 +7,7 @@ use flowrake::census::irs::{self, Check, Direction, MigrationFile, Missing, Reco
 use flowrake::geography::Geography;
 use flowrake::matrix::file::{self, Format};
 use flowrake::output::Outputs;
-use flowrake::report::{Manifest, Output};
+use flowrake::report::{Manifest, Output, hash_inputs};
 use serde::Serialize;
 
 /// Make a seed for `flowrake harmonize` from published tables
@@ -130,7 +130,7 @@ fn run_irs(args: &IrsArgs) -> Result<()> {
     }
     let report = Report { spread, ..report(args.year, &units, joined) };
     let command = std::env::args().collect();
-    let manifest = Manifest::new(command, &inputs, outputs, &report)?.to_json();
+    let manifest = Manifest::new(command, hash_inputs(&inputs)?, outputs, &report).to_json();
     files.add(&Manifest::<()>::path_for(&args.out), |file| {
         std::io::Write::write_all(file, manifest.as_bytes())
     })?;

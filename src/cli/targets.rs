@@ -14,7 +14,7 @@ use flowrake::census::{Estimate, STATES};
 use flowrake::geography::crosswalk::same_codes;
 use flowrake::geography::{Crosswalk, Geography, Geoid, Level};
 use flowrake::output::Outputs;
-use flowrake::report::{Manifest, Output};
+use flowrake::report::{Manifest, Output, hash_inputs};
 use flowrake::targets::{
     self, AreaTable, Areas, Change, Mismatch, NATION, PlanSteps, Step, UnitPopulations, YearTargets,
 };
@@ -390,7 +390,7 @@ fn write(
         staged.add(&at(&file.step.file()), |out| file.write(out))?;
     }
     let command = std::env::args().collect();
-    let manifest = Manifest::new(command, &inputs, outputs, report)?.to_json();
+    let manifest = Manifest::new(command, hash_inputs(&inputs)?, outputs, report).to_json();
     let path = Manifest::<()>::path_for(&at("plan.toml"));
     staged.add(&path, |file| file.write_all(manifest.as_bytes()))?;
     staged.commit()?;

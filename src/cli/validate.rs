@@ -7,7 +7,7 @@ use anyhow::Result;
 use flowrake::geography::{Geography, Level};
 use flowrake::matrix::{AnyFlowMatrix, FlowRows, file};
 use flowrake::output::Outputs;
-use flowrake::report::{Manifest, Output};
+use flowrake::report::{Manifest, Output, hash_inputs};
 use flowrake::validation::{Validation, levels_of, validate, write_csv};
 use flowrake::with_matrix;
 
@@ -65,7 +65,8 @@ pub fn run(args: &Args) -> Result<()> {
         files.add(path, |file| write_csv(&validation, file))?;
         let outputs = vec![Output { path: path.clone(), what: "agreement with the truth" }];
         let command = std::env::args().collect();
-        let manifest = Manifest::new(command, &inputs, outputs, &validation)?.to_json();
+        let manifest =
+            Manifest::new(command, hash_inputs(&inputs)?, outputs, &validation).to_json();
         files.add(&Manifest::<()>::path_for(path), |file| file.write_all(manifest.as_bytes()))?;
         files.commit()?;
     }

@@ -10,14 +10,14 @@ use crate::{Error, Result};
 
 /// A file read.
 #[derive(Clone, Debug, Serialize)]
-struct Input {
+pub struct Input {
     path: PathBuf,
     size_bytes: u64,
     blake3: String,
 }
 
 /// Bytes of a file hashed together; twice as many are held.
-const BUFFER_BYTES: u64 = 8 << 20;
+const BUFFER_BYTES: u64 = 2 << 20;
 
 impl Input {
     /// Hashes a file. The next bytes are read while the last ones are hashed.
@@ -44,6 +44,15 @@ impl Input {
     }
 }
 
+/// Hashes files.
+///
+/// # Errors
+/// If one can not, or no longer, be read.
+pub fn hash_inputs(inputs: &[PathBuf]) -> Result<Vec<Input>> {
+    let hashed = |path: &PathBuf| Input::hashed(path).map_err(|e| Error::io(path, e));
+    inputs.iter().map(hashed).collect()
+}
+
 /// A file written.
 #[derive(Clone, Debug, Serialize)]
 pub struct Output {
@@ -65,28 +74,16 @@ pub struct Manifest<R> {
 }
 
 impl<R: Serialize> Manifest<R> {
-    /// Hashes the inputs.
-    ///
-    /// # Errors
-    /// If an input can no longer be read.
-    pub fn new(
-        command: Vec<String>,
-        inputs: &[PathBuf],
-        outputs: Vec<Output>,
-        report: R,
-    ) -> Result<Self> {
-        let inputs = inputs
-            .iter()
-            .map(|path| Input::hashed(path).map_err(|e| Error::io(path, e)))
-            .collect::<Result<_>>()?;
-        Ok(Self {
+    /// From what [`hash_inputs`] found.
+    pub fn new(command: Vec<String>, inputs: Vec<Input>, outputs: Vec<Output>, report: R) -> Self {
+        Self {
             program: "flowrake",
             version: env!("CARGO_PKG_VERSION"),
             command,
             inputs,
             outputs,
             report,
-        })
+        }
     }
 
     /// Where the manifest of an output goes: its name with `.manifest.json` added.

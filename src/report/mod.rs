@@ -10,6 +10,6 @@ mod run;
 pub use cells::{cells_summary, write_cells};
 pub use convergence::{ConvergencePoint, convergence_png, convergence_svg};
 pub use factors::write_factors;
-pub use manifest::{Manifest, Output};
+pub use manifest::{Input, Manifest, Output, hash_inputs};
 pub use memory::peak_memory_bytes;
 pub use run::{Elapsed, Place, RunReport, SeedSize, history_csv};

@@ -12,7 +12,7 @@ use flowrake::matrix::{AnyFlowMatrix, FlowMatrix, Room, Rounding};
 use flowrake::output::Outputs;
 use flowrake::plan_file::LoadedPlan;
 use flowrake::report::{
-    Elapsed, Manifest, Output, Place, RunReport, SeedSize, cells_summary, history_csv,
+    Elapsed, Manifest, Output, Place, RunReport, SeedSize, cells_summary, hash_inputs, history_csv,
     peak_memory_bytes, write_cells, write_factors,
 };
 use flowrake::with_matrix;
@@ -79,12 +79,25 @@ pub fn write(solved: Solved, args: &Args, progress: &Progress) -> Result<bool> {
     let Solved { files, loaded, solution, place, note, mut elapsed } = solved;
     let start = Instant::now();
     let mut outputs = Outputs::default();
-    add_matrix(&mut outputs, &files.out, &loaded, &solution, progress)?;
+    // Inputs are hashed while the disk takes its time.
+    let (written, hashed) = rayon::join(
+        || add_matrix(&mut outputs, &files.out, &loaded, &solution, progress),
+        || hash_inputs(&loaded.inputs),
+    );
+    written?;
+    let inputs = hashed?;
     elapsed.write = start.elapsed().as_secs_f64();
 
     progress.say(Stage::Writing, format!("describing {}", files.out.display()));
     let report = report(&loaded, &solution, place, elapsed, files.out.clone());
-    let cells = add_companions(&mut outputs, &files, &loaded, &solution, &report)?;
+    let cells = add_cells(&mut outputs, &files, &loaded, &solution)?;
+    let manifest = Manifest::new(
+        std::env::args().collect(),
+        inputs,
+        add_companions(&mut outputs, &files, &loaded, &solution)?,
+        &report,
+    );
+    add_manifest(&mut outputs, &files.out, &manifest)?;
     outputs.commit()?;
     progress.say(Stage::Writing, "");
     progress.done();
@@ -109,9 +122,9 @@ pub fn write(solved: Solved, args: &Args, progress: &Progress) -> Result<bool> {
 }
 
 /// Bytes of memory per unit beside the entries: codes, factors, sums.
-const UNIT_BYTES: u64 = 1000;
+const UNIT_BYTES: u64 = 600;
 /// Bytes of memory beside those of units and entries.
-const BASE_BYTES: u64 = 48_000_000;
+const BASE_BYTES: u64 = 32_000_000;
 
 /// Refuses to begin what cannot be done in the memory given.
 fn check_memory(args: &Args, loaded: &LoadedPlan) -> Result<()> {
@@ -182,22 +195,30 @@ pub fn add_matrix(
     Ok(())
 }
 
-/// Writes history, cells, factors and manifest; returns what there is to say about cells.
+/// Writes cells before and after; returns what there is to say about them.
+fn add_cells(
+    outputs: &mut Outputs,
+    files: &Files,
+    loaded: &LoadedPlan,
+    solution: &Solution,
+) -> Result<Option<String>> {
+    let Some(path) = &files.cells else { return Ok(None) };
+    let problem = &loaded.problem;
+    let changes = with_matrix!(&loaded.seed, seed => cell_changes(seed, problem, solution));
+    outputs.add(path, |file| write_cells(problem, &changes, file))?;
+    Ok(Some(cells_summary(problem, &changes)))
+}
+
+/// Writes history and factors; returns everything that is written.
 fn add_companions(
     outputs: &mut Outputs,
     files: &Files,
     loaded: &LoadedPlan,
     solution: &Solution,
-    report: &RunReport,
-) -> Result<Option<String>> {
+) -> Result<Vec<Output>> {
     let mut written = vec![Output { path: files.out.clone(), what: "harmonized matrix" }];
-    let mut summary = None;
     if let Some(path) = &files.cells {
-        let problem = &loaded.problem;
-        let changes = with_matrix!(&loaded.seed, seed => cell_changes(seed, problem, solution));
-        outputs.add(path, |file| write_cells(problem, &changes, file))?;
         written.push(Output { path: path.clone(), what: "cells before and after" });
-        summary = Some(cells_summary(problem, &changes));
     }
     if let Some(path) = &files.history {
         let text = history_csv(&solution.history, &solution.constraints);
@@ -208,20 +229,16 @@ fn add_companions(
         write_factors(outputs, path, &solution.scaling, &loaded.geography)?;
         written.push(Output { path: path.clone(), what: "factors" });
     }
-    add_manifest(outputs, &files.out, loaded, written, report)?;
-    Ok(summary)
+    Ok(written)
 }
 
 /// Writes the manifest of a run beside its matrix.
 pub fn add_manifest(
     outputs: &mut Outputs,
     out: &Path,
-    loaded: &LoadedPlan,
-    written: Vec<Output>,
-    report: &RunReport,
+    manifest: &Manifest<&RunReport>,
 ) -> Result<()> {
-    let command = std::env::args().collect();
-    let manifest = Manifest::new(command, &loaded.inputs, written, report)?.to_json();
-    outputs.add(&Manifest::<()>::path_for(out), |file| file.write_all(manifest.as_bytes()))?;
+    let json = manifest.to_json();
+    outputs.add(&Manifest::<()>::path_for(out), |file| file.write_all(json.as_bytes()))?;
     Ok(())
 }
