@@ -69,12 +69,12 @@ impl Progress {
         let mut line: Vec<String> = Vec::new();
         let all = self.runs;
         if all > 1 {
-            let mut text = format!("{} of {all} done", state.done);
-            if state.done > 0 {
-                let each = self.began.elapsed().as_secs_f64() / state.done as f64;
-                text += &format!(", {} left", duration(each * (all - state.done) as f64));
-            }
-            line.push(text);
+            let each = self.began.elapsed().as_secs_f64() / state.done as f64;
+            let left = match state.done {
+                0 => String::new(),
+                done => format!(", {} left", duration(each * (all - done) as f64)),
+            };
+            line.push(format!("{} of {all} done{left}", state.done));
         }
         line.extend(state.stages.iter().rev().filter(|what| !what.is_empty()).cloned());
         self.bar.set_message(line.join(" | "));
@@ -97,16 +97,16 @@ impl TimeLeft {
     pub fn after(&mut self, iterated: &Iterated) -> String {
         let Iterated { iteration, max_iterations, violation, .. } = *iterated;
         if iteration == 1 {
-            self.logarithms.clear();
+            *self = Self::new();
         }
         self.logarithms.push(violation.ln());
-        let mut text = format!("iteration {iteration} of at most {max_iterations}");
-        text += &format!(", largest violation {violation:.1e}");
-        if let Some(left) = iterations_left(&self.logarithms, iterated) {
-            let each = self.began.elapsed().as_secs_f64() / self.logarithms.len() as f64;
-            text += &format!(", {} left", duration(f64::from(left) * each));
-        }
-        text
+        let each = self.began.elapsed().as_secs_f64() / f64::from(iteration.max(2) - 1);
+        let left = iterations_left(&self.logarithms, iterated)
+            .map_or(String::new(), |left| format!(", {} left", duration(f64::from(left) * each)));
+        format!(
+            "iteration {iteration} of at most {max_iterations}, largest violation \
+             {violation:.1e}{left}"
+        )
     }
 }
 
@@ -225,7 +225,7 @@ mod tests {
     fn a_new_group_begins_anew() {
         let mut left = TimeLeft::new();
         for k in 1..=20 {
-            left.after(&iterated(k, 0.5_f64.powi(k as i32)));
+            left.after(&iterated(k, 0.5_f64.powf(f64::from(k))));
         }
         let text = left.after(&iterated(1, 1.0));
         assert_eq!(text, "iteration 1 of at most 100, largest violation 1.0e0");

@@ -274,6 +274,48 @@ impl<'a, V: Value> Cpu<'a, V> {
         add_stayers(self.matrix, next, scaling, &mut next_sums);
         FusedStep { stepped, next_sums }
     }
+
+    /// Takes a step on `first`, multiplying in `factor(cell, sum)`, and aggregates the matrix after it
+    /// to the cells of `refinement`, in one pass; `None` unless the cells are single origins with
+    /// their movers.
+    ///
+    /// The same bits as [`cell_sums`](Self::cell_sums) and [`collapse`](Self::collapse).
+    pub fn step_then_collapse(
+        &self,
+        first: &Margin,
+        refinement: &Partition,
+        scaling: &mut Scaling,
+        factor: impl Fn(usize, f64) -> f64 + Sync,
+    ) -> Option<(SteppedCells, FlowMatrix<f64>)> {
+        let p = first.own_origins()?;
+        let stayers = |i: usize| self.stayers_counted(first, scaling, i);
+        let cell = |i: usize| p.cell_of()[i] as usize;
+        let weights = Weights::of(scaling, refinement);
+        let steps = Mutex::new(vec![(0.0, 1.0); p.cells()]);
+        let movers = table_of_classes(refinement, refinement, |rows, out| {
+            let mut own = vec![(0.0, 1.0); rows.len()];
+            kernels::origin_step_to_classes(
+                self.matrix.movers(),
+                (scaling, &weights),
+                rows,
+                |i, movers| factor(cell(i), movers + stayers(i)),
+                refinement.cell_of(),
+                &mut own,
+                out,
+            );
+            self.matrix.movers().release_each(rows);
+            let mut steps = steps.lock().expect("nothing panics with it");
+            for (&i, (movers, factor)) in rows.iter().zip(own) {
+                steps[cell(i as usize)] = (movers + stayers(i as usize), factor);
+            }
+        });
+        let (sums, factors) =
+            steps.into_inner().expect("nothing panics with it").into_iter().unzip();
+        let stepped = SteppedCells { sums, factors };
+        scaling.apply(first, &stepped.factors);
+        let stayers = self.stayers_of_classes(refinement, scaling);
+        Some((stepped, FlowMatrix::new(stayers, movers)))
+    }
 }
 
 /// A sparse table of classes, row by row, so that the dense one never exists: `add` adds what the
@@ -389,35 +431,7 @@ impl<V: Value> Backend<V> for Cpu<'_, V> {
         scaling: &mut Scaling,
         factor: &(dyn Fn(usize, f64) -> f64 + Sync),
     ) -> Result<Option<(SteppedCells, FlowMatrix<f64>)>> {
-        let Some(p) = first.own_origins() else { return Ok(None) };
-        let stayers = |i: usize| self.stayers_counted(first, scaling, i);
-        let cell = |i: usize| p.cell_of()[i] as usize;
-        let weights = Weights::of(scaling, refinement);
-        let steps = Mutex::new(vec![(0.0, 1.0); p.cells()]);
-        let movers = table_of_classes(refinement, refinement, |rows, out| {
-            let mut own = vec![(0.0, 1.0); rows.len()];
-            kernels::origin_step_to_classes(
-                self.matrix.movers(),
-                scaling,
-                &weights,
-                rows,
-                |i, movers| factor(cell(i), movers + stayers(i)),
-                refinement.cell_of(),
-                &mut own,
-                out,
-            );
-            self.matrix.movers().release_each(rows);
-            let mut steps = steps.lock().expect("nothing panics with it");
-            for (&i, (movers, factor)) in rows.iter().zip(own) {
-                steps[cell(i as usize)] = (movers + stayers(i as usize), factor);
-            }
-        });
-        let (sums, factors) =
-            steps.into_inner().expect("nothing panics with it").into_iter().unzip();
-        let stepped = SteppedCells { sums, factors };
-        scaling.apply(first, &stepped.factors);
-        let stayers = self.stayers_of_classes(refinement, scaling);
-        Ok(Some((stepped, FlowMatrix::new(stayers, movers))))
+        Ok(self.step_then_collapse(first, refinement, scaling, factor))
     }
 
     fn movers_l1_change(&self, before: &Scaling, after: &Scaling) -> Result<f64> {

@@ -32,7 +32,7 @@ pub mod transport;
 mod twin;
 
 pub(crate) use backend::Backend;
-pub use backend::FusedStep;
+pub use backend::{FusedStep, SteppedCells};
 pub use cells::{CellChange, cell_changes};
 pub use cpu::Cpu;
 pub use engine::Engine;

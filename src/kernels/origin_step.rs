@@ -112,8 +112,7 @@ fn step_row<V: Value>(
 /// cache the second time.
 pub fn origin_step_to_classes<V: Value>(
     movers: &Csr<V>,
-    scaling: &Scaling,
-    weights: &Weights,
+    (scaling, weights): (&Scaling, &Weights),
     rows: &[u32],
     factor: impl Fn(usize, f64) -> f64,
     class_of: &[u32],
@@ -166,7 +165,13 @@ mod tests {
         let weights = Weights::of(&scaling, &classes);
         let (movers, rows, class_of) = (matrix.movers(), [0, 2], classes.cell_of());
         origin_step_to_classes(
-            movers, &scaling, &weights, &rows, factor, class_of, &mut steps, &mut out,
+            movers,
+            (&scaling, &weights),
+            &rows,
+            factor,
+            class_of,
+            &mut steps,
+            &mut out,
         );
         assert_eq!(steps, [(64.0, 1.0 / 64.0), (128.0, 3.0 / 128.0)]);
         scaling.origin[0] /= 64.0;

@@ -307,7 +307,8 @@ mod tests {
     fn a_folder_that_is_not_there_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let room = Room::limited(0, folder.path().join("none"));
-        let failed = room.fill(&[0, 1], &[0..1], |_, _, _: &mut [f32]| Ok::<(), ()>(()));
+        let rows = vec![0..1; 1];
+        let failed = room.fill(&[0, 1], &rows, |_, _, _: &mut [f32]| Ok::<(), ()>(()));
         assert!(matches!(failed, Err(FillError::Room(e)) if e.kind() == io::ErrorKind::NotFound));
     }
 

@@ -335,7 +335,7 @@ impl Parts<'_> {
                         *val = value;
                     }
                     // Without a way out of the loop, which is the faster for it.
-                    if !row_vals.iter().fold(true, |valid, v| valid & v.is_persons()) {
+                    if row_vals.iter().map(|v| u32::from(!v.is_persons())).sum::<u32>() > 0 {
                         return Err(OutOfOrder);
                     }
                 }
@@ -449,8 +449,8 @@ fn is_increasing<I: Element + Into<i64> + PartialOrd>(
     let (all_but_last, all_but_first) = (row.start..row.end - 1, row.start + 1..row.end);
     // Without a way out of the loop, which is the faster for it.
     let pairs = indices.range(all_but_last).zip(indices.range(all_but_first));
-    let increasing = pairs.fold(true, |increasing, (a, b)| increasing & (a < b));
-    increasing && first >= 0 && last < i64::from(n as u32)
+    let falls = pairs.map(|(a, b)| u32::from(a >= b)).sum::<u32>();
+    falls == 0 && first >= 0 && last < i64::from(n as u32)
 }
 
 /// Where `wanted` is in a row whose indices increase.

@@ -205,7 +205,9 @@ impl Columns<'_> {
                 }
             }
             let mut stayers = stayers.lock().expect("nothing panics with it");
-            own.into_iter().for_each(|(i, persons)| stayers[i] = persons);
+            for (i, persons) in own {
+                stayers[i] = persons;
+            }
             Ok(())
         });
         let (col_idx, values) = made.map_err(|e| match e {

@@ -26,7 +26,7 @@ use crate::cli::progress::{Progress, Stage, TimeLeft, Watched};
 pub struct Read {
     files: Files,
     loaded: LoadedPlan,
-    read_s: f64,
+    elapsed_s: f64,
 }
 
 /// A plan and its solution.
@@ -46,12 +46,12 @@ pub fn read(files: Files, all: &[PathBuf], room: &Room, progress: &Progress) -> 
     let loaded = LoadedPlan::read(&files.plan, room)?;
     crate::cli::refuse_inputs(all.iter().map(PathBuf::as_path), &loaded.inputs)?;
     progress.say(Stage::Reading, "");
-    Ok(Read { files, loaded, read_s: start.elapsed().as_secs_f64() })
+    Ok(Read { files, loaded, elapsed_s: start.elapsed().as_secs_f64() })
 }
 
 /// Finds the factors.
 pub fn solve(read: Read, args: &Args, room: &Room, progress: &Progress) -> Result<Solved> {
-    let Read { files, mut loaded, read_s } = read;
+    let Read { files, mut loaded, elapsed_s: read_s } = read;
     let start = Instant::now();
     let name = files.plan.display();
     progress.say(Stage::Solving, format!("solving {name}"));

@@ -1,0 +1,109 @@
+//! Several plans in one call.
+
+mod common {
+    pub mod cli;
+}
+
+use common::cli::{Finished, Folder};
+
+/// Three years of a made-up nation, with a plan of each.
+fn nation() -> Folder {
+    let folder = Folder::new(&[]);
+    let synth = "synth nation nation --block-groups 600 --years 2011-2013";
+    folder.flowrake(synth).expect(0);
+    for year in ["2011", "2012", "2013"] {
+        let targets = format!(
+            "targets --year {year} --counties nation/co-est2013-alldata.csv --state-flows \
+             nation/state_to_state_migrations_table_{year}.xlsx --census \
+             nation/CenPop2010_Mean_BG.txt --acs5 \
+             2013=nation/acs5_2009-2013_bg_total_population.csv --seed \
+             ../nation/seed-{year}.npz --out plan-{year}"
+        );
+        folder.flowrake(&targets).expect(0);
+    }
+    folder
+}
+
+const PLANS: [&str; 3] = ["plan-2011/plan.toml", "plan-2012/plan.toml", "plan-2013/plan.toml"];
+
+fn harmonize(folder: &Folder, plans: &[&str], options: &str) -> Finished {
+    folder.flowrake(&format!("harmonize {} {options}", plans.join(" ")))
+}
+
+fn refused(folder: &Folder, plans: &[&str], options: &str) -> String {
+    harmonize(folder, plans, options).expect(2).stderr()
+}
+
+#[test]
+fn years_in_one_call_are_those_of_a_call_each() {
+    let folder = nation();
+    let all = "--out all-{year}.npz --history all-{year}.csv --json";
+    let stdout = harmonize(&folder, &PLANS, all).expect(0).stdout();
+    let reports: Vec<serde_json::Value> =
+        stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(reports.len(), 3);
+    for ((plan, report), year) in PLANS.iter().zip(&reports).zip(2011..) {
+        assert_eq!((report["year"].as_i64(), &report["converged"]), (Some(year), &true.into()));
+        assert_eq!(report["output"], format!("all-{year}.npz"));
+        let (out, history) = (format!("one-{year}.npz"), format!("one-{year}.csv"));
+        harmonize(&folder, &[plan], &format!("--out {out} --history {history}")).expect(0);
+        assert!(folder.read(&out) == folder.read(&format!("all-{year}.npz")), "{year}");
+        assert_eq!(folder.text(&history), folder.text(&format!("all-{year}.csv")));
+        let manifest = folder.text(&format!("all-{year}.npz.manifest.json"));
+        let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+        assert_eq!(manifest["inputs"][0]["path"], *plan);
+    }
+
+    // A year that does not converge is written and counts; the others are as they were.
+    let plan = folder.text(PLANS[1]);
+    folder.write(PLANS[1], plan.replace("[[repeat]]", "[[repeat]]\nmax_iterations = 1"));
+    harmonize(&folder, &PLANS, "--out again-{year}.npz").expect(1);
+    assert!(folder.read("again-2013.npz") == folder.read("all-2013.npz"));
+    assert!(folder.read("again-2012.npz") != folder.read("all-2012.npz"));
+
+    // A year that cannot be read ends the call; those before it are there.
+    folder.write("plan-2012/county_in.csv", "geoid,target\nX,1\n");
+    let error = refused(&folder, &PLANS, "--out cut-{year}.npz");
+    assert!(error.contains("county_in.csv:2: column geoid"), "{error}");
+    let there = ["2011", "2012", "2013"].map(|y| folder.path(&format!("cut-{y}.npz")).exists());
+    assert_eq!(there, [true, false, false]);
+}
+
+#[test]
+fn names_that_do_not_fit_several_years_are_refused_before_any_work() {
+    let folder = nation();
+    for (plans, options, expected) in [
+        (&PLANS[..], "--out flows.npz", "--out: expected {year} in the name"),
+        (
+            &PLANS[..],
+            "--out flows-{year}.npz --history h.csv",
+            "--history: expected {year} in the name, since there are 3 plans, found h.csv",
+        ),
+        (
+            &[PLANS[0], PLANS[0]][..],
+            "--out flows-{year}.npz",
+            "flows-2011.npz: is named twice as an output",
+        ),
+        (&[PLANS[0], "none.toml"][..], "--out flows-{year}.npz", "none.toml: No such file"),
+        (&PLANS[..1], "--out none/flows-{year}.npz", "its folder does not exist"),
+    ] {
+        let error = refused(&folder, plans, options);
+        assert!(error.contains(expected), "{error}");
+    }
+    let plan = folder.text(PLANS[1]).replace("year = 2012", "");
+    folder.write("plan-2012/plan.toml", plan);
+    let error = refused(&folder, &PLANS, "--out flows-{year}.npz");
+    assert!(error.contains("plan-2012/plan.toml: expected a year in [seed]"), "{error}");
+    // An output of one year is an input of another.
+    folder.write("seed-2011.npz", folder.read("nation/seed-2011.npz"));
+    let plan = folder.text(PLANS[0]).replace("../nation/seed-2011.npz", "../seed-2011.npz");
+    folder.write(PLANS[0], plan);
+    let error = refused(&folder, &[PLANS[0], PLANS[2]], "--out seed-{year}.npz");
+    assert!(
+        error.contains("seed-2011.npz: is an input of this run, name another output"),
+        "{error}"
+    );
+    // With one plan, the year may stand in the name as well.
+    harmonize(&folder, &PLANS[2..], "--out flows-{year}.npz").expect(0);
+    assert!(folder.path("flows-2013.npz").exists());
+}
