@@ -62,7 +62,7 @@ for memory in 1GB 300MB; do
 done
 
 printf '\n== Direct and collapsed after the same iterations\n'
-sed 's/^\[\[repeat\]\]/[[repeat]]\nmax_iterations = 20/' plan-2011/plan.toml > plan-2011/twenty.toml
+sed 's/^max_iterations = .*/max_iterations = 20/' plan-2011/plan.toml > plan-2011/twenty.toml
 for solver in collapsed direct; do
     run harmonize plan-2011/twenty.toml --out twenty-$solver.npz --backend cpu --solver $solver
 done

@@ -155,16 +155,16 @@ impl LoadedPlan {
         let units_path = file.seed.units.as_deref().map(&mut input);
         let read_units = || units_path.as_deref().map(Geography::read).transpose();
         let matrix_path = input(&file.seed.matrix);
-        let (mut seed, geography) = if Format::of(&matrix_path)?.has_codes() {
-            matrix::file::read_into(&matrix_path, read_units()?.as_ref(), room)?
-        } else {
+        let (mut seed, geography) = if Format::of(&matrix_path)? == Format::Npz {
             // Both take their time.
-            let read = || matrix::file::read_indexed(&matrix_path, room);
+            let read = || matrix::npz::read(&matrix_path, room);
             let (units, seed) = rayon::join(read_units, read);
             let (units, seed) = (units?, seed?);
             let n = with_matrix!(&seed, m => m.units());
             matrix::file::check_size(&matrix_path, n, units.as_ref())?;
             (seed, units.unwrap_or_else(|| Geography::numbered(n)))
+        } else {
+            matrix::file::read_into(&matrix_path, read_units()?.as_ref(), room)?
         };
         let raised = with_matrix!(&mut seed, m => m.raise_stayers(file.seed.stayer_floor));
 

@@ -111,20 +111,18 @@ pq.write_table(pa.table({'origin': ['b', 'a'], 'destination': ['a', 'b'], 'flow'
     }
 }
 
-/// A region whose entries are more than half of the memory that a run of its size may have.
+/// A nation whose entries are more than half of the memory that a run of its size may have.
 #[test]
 fn the_binary_keeps_to_the_memory_given() {
-    let folder = Folder::new(&[]);
-    let size = "--states 3 --counties 60 --block-groups 9000";
-    folder.flowrake(&format!("synth region r {size}")).expect(0);
+    let folder = Folder::nation(12_000, &["2011"]);
     let report = |options: &str| -> serde_json::Value {
-        let run = "harmonize r/plan.toml --json --storage f64 --backend cpu";
+        let run = "harmonize plan-2011/plan.toml --json --storage f64 --backend cpu";
         let finished = folder.flowrake(&format!("{run} {options}"));
         serde_json::from_str(&finished.expect(0).stdout()).unwrap()
     };
     let free = report("--out free.npz");
     let entries = free["entries_bytes"].as_u64().unwrap();
-    let needed = 32_000_000 + 600 * 9000;
+    let needed = 32_000_000 + 600 * 12_000;
     assert!(entries > needed / 2, "{entries} bytes of entries are too few for this test");
     let kept = report(&format!("--out kept.npz --memory {needed}"));
     assert_eq!((&free["in_scratch_file"], &kept["in_scratch_file"]), (&false.into(), &true.into()));
@@ -132,13 +130,14 @@ fn the_binary_keeps_to_the_memory_given() {
     assert_eq!(free["iterations"], kept["iterations"]);
 
     let few = needed - 1_000_000;
-    let refused = folder.flowrake(&format!("harmonize r/plan.toml --out no.npz --memory {few}"));
+    let refused =
+        folder.flowrake(&format!("harmonize plan-2011/plan.toml --out no.npz --memory {few}"));
     let text = refused.expect(2).stderr();
     assert!(
-        text.contains("--memory: expected at least 38 MB for 9000 units, found 36 MB"),
+        text.contains("--memory: expected at least 40 MB for 12000 units, found 38 MB"),
         "{text}"
     );
     assert!(!folder.path("no.npz").exists());
-    let text = folder.flowrake("harmonize r/plan.toml --memory lots").expect(2).stderr();
+    let text = folder.flowrake("harmonize plan-2011/plan.toml --memory lots").expect(2).stderr();
     assert!(text.contains("expected a size such as 800MB or 2GB, found `lots`"), "{text}");
 }

@@ -70,31 +70,20 @@ pub fn read_into(
     room: &Room,
 ) -> Result<(AnyFlowMatrix, Geography)> {
     let matrix = match Format::of(path)? {
+        Format::Npz => npz::read(path, room)?,
         Format::Parquet => return parquet::read(path, units, room),
+        Format::MatrixMarket => {
+            check_text(path, room)?;
+            AnyFlowMatrix::F64(matrix_market::read(path, units)?)
+        }
         Format::Csv => {
             check_text(path, room)?;
             return csv::read(path, units).map(|(m, units)| (AnyFlowMatrix::F64(m), units));
         }
-        Format::Npz | Format::MatrixMarket => read_indexed(path, room)?,
     };
     let n = with_matrix!(&matrix, m => m.units());
     check_size(path, n, units)?;
     Ok((matrix, units.cloned().unwrap_or_else(|| Geography::numbered(n))))
-}
-
-/// Reads a matrix whose file has no codes of units.
-///
-/// # Panics
-/// If files of its format have.
-pub(crate) fn read_indexed(path: &Path, room: &Room) -> Result<AnyFlowMatrix> {
-    match Format::of(path)? {
-        Format::Npz => npz::read(path, room),
-        Format::MatrixMarket => {
-            check_text(path, room)?;
-            Ok(AnyFlowMatrix::F64(matrix_market::read(path)?))
-        }
-        format @ (Format::Parquet | Format::Csv) => panic!("{format:?} files have codes"),
-    }
 }
 
 /// Refuses a text that does not fit: it is at least as long as what it becomes.

@@ -6,10 +6,12 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
 
+use super::file::check_size;
 use super::row_chunks::RowChunks;
 use super::triplets::Triplets;
 use super::value::{parse_persons, write_shortest};
 use super::{FlowMatrix, FlowRows};
+use crate::geography::Geography;
 use crate::{Error, Result};
 
 const HEADER: &str = "%%MatrixMarket matrix coordinate";
@@ -20,12 +22,13 @@ const HEADER: &str = "%%MatrixMarket matrix coordinate";
 /// # Errors
 /// If the file is missing, malformed, not square, incomplete, or a value is negative or not
 /// finite. The message names the line.
-pub fn read(path: &Path) -> Result<FlowMatrix<f64>> {
+pub fn read(path: &Path, units: Option<&Geography>) -> Result<FlowMatrix<f64>> {
     let file = File::open(path).map_err(|e| Error::io(path, e))?;
     let mut lines = Lines { path, reader: BufReader::new(file), number: 0, text: String::new() };
     let (has_values, symmetric) = header(&mut lines)?;
     let (n, nnz) = sizes(&mut lines)?;
     // Before memory is asked for: the header may say anything.
+    check_size(path, n, units)?;
     let mut entries = Triplets::default();
     for found in 0..nnz {
         if !lines.next_data()? {
@@ -176,7 +179,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), text).unwrap();
         let path = format!("{}", file.path().display());
-        read(file.path()).map_err(|e| e.to_string().replace(&path, "m.mtx"))
+        read(file.path(), None).map_err(|e| e.to_string().replace(&path, "m.mtx"))
     }
 
     #[test]

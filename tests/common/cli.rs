@@ -63,6 +63,28 @@ impl Folder {
         folder
     }
 
+    /// A made-up nation of so many block groups in `nation/`, and in `plan-2011/` and so on the plan
+    /// of every year.
+    pub fn nation(block_groups: usize, years: &[&str]) -> Self {
+        let folder = Self::new(&[]);
+        let (first, last) = (years[0], years[years.len() - 1]);
+        let size = format!("--block-groups {block_groups} --years {first}-{last}");
+        folder.flowrake(&format!("synth nation nation {size}")).expect(0);
+        for year in years {
+            let seed = if years.len() > 1 { format!("seed-{year}.npz") } else { "seed.npz".into() };
+            let survey = last.parse::<u32>().unwrap() - 4;
+            let targets = format!(
+                "targets --year {year} --counties nation/co-est{last}-alldata.csv --state-flows \
+                 nation/state_to_state_migrations_table_{year}.xlsx --census \
+                 nation/CenPop2010_Mean_BG.txt --acs5 \
+                 {last}=nation/acs5_{survey}-{last}_bg_total_population.csv --seed \
+                 ../nation/{seed} --out plan-{year}"
+            );
+            folder.flowrake(&targets).expect(0);
+        }
+        folder
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
