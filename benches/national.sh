@@ -105,6 +105,7 @@ units = "nation/units.csv"
 year = 2011
 stayer_floor = 0
 [[repeat]]
+max_iterations = 200
 [[repeat.step]]
 margin = "destination"
 level = "block_group"
@@ -116,8 +117,11 @@ level = "block_group"
 zero_targets = "enforce"
 targets = "population-2010.csv"
 EOF
-run harmonize both.toml --out both.npz --backend cpu
-run harmonize both.toml --out both.npz --backend cpu --memory 600MB --solver direct
+for memory in 8GB 600MB; do
+    run harmonize both.toml --out both-$memory.npz --backend cpu --solver direct --memory $memory
+done
+same both-8GB.npz both-600MB.npz
+run harmonize both.toml --out both.npz --backend cpu --solver newton
 
 printf '\n== Held against the truth\n'
 run validate collapsed.npz --raw nation/seed-2011.npz --truth nation/truth-2011.npz \
