@@ -74,6 +74,15 @@ impl<'a, V: Value> Passes<'a, V> {
         sums
     }
 
+    /// Whether so many neighbors share their block factors that it pays to multiply them into those
+    /// of the destinations once for all of them.
+    fn rows_share_blocks(&self, scaling: &Scaling) -> bool {
+        let entries = self.table.nnz();
+        let most = entries / 4 / self.table.columns().max(1);
+        !scaling.blocks.is_empty()
+            && runs_of_rows(scaling, 0..self.table.rows()).take(most + 1).count() <= most
+    }
+
     /// Scaled column sums.
     pub(crate) fn destination_sums(&self, scaling: &Scaling) -> Vec<f64> {
         let sums = self.column_totals(|rows, out| {
@@ -167,19 +176,66 @@ impl<'a, V: Value> Passes<'a, V> {
     /// Scaled sums over the columns of each class.
     fn sums_by_class(&self, classes: &Partition, scaling: &Scaling) -> Vec<f64> {
         let weights = Weights::of(scaling, classes);
+        let shared = self.rows_share_blocks(scaling);
         let ranges = row_ranges(self.table.row_ptr(), CLASS_RANGE_ENTRIES);
         let partial: Vec<Vec<Lanes>> = ranges
             .into_par_iter()
-            .map(|rows| {
+            .map_init(SharedWeights::default, |own, rows| {
                 let (o, class_of) = (&scaling.origin, classes.cell_of());
                 let mut out = vec![Lanes::default(); classes.cells()];
-                kernels::class_sums(self.table, o, &weights, rows.clone(), class_of, &mut out);
+                if shared {
+                    for run in runs_of_rows(scaling, rows.clone()) {
+                        let weights = Weights::Destinations(own.of(scaling, run.start));
+                        kernels::class_sums(self.table, o, &weights, run, class_of, &mut out);
+                    }
+                } else {
+                    kernels::class_sums(self.table, o, &weights, rows.clone(), class_of, &mut out);
+                }
                 self.table.release(rows);
                 out
             })
             .collect();
         let of = |class: usize| partial.iter().map(|out| add_lanes_of_class(&out[class])).sum();
         (0..classes.cells()).map(of).collect()
+    }
+}
+
+/// Runs of rows that have the same factors in every block.
+fn runs_of_rows(scaling: &Scaling, rows: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    let same = |a: usize, b: usize| {
+        scaling.blocks.iter().all(|block| {
+            let cells = block.origin.cell_of();
+            cells[a] == cells[b]
+        })
+    };
+    let Range { mut start, end } = rows;
+    std::iter::from_fn(move || {
+        let first = (start < end).then_some(start)?;
+        start = (first + 1..end).find(|&i| !same(first, i)).unwrap_or(end);
+        Some(first..start)
+    })
+}
+
+/// Factors of destinations times those of the blocks of an origin, kept while the next origins share
+/// them.
+#[derive(Default)]
+struct SharedWeights {
+    /// Cell of the origin in every block.
+    cells: Vec<u32>,
+    weights: Vec<f64>,
+}
+
+impl SharedWeights {
+    fn of(&mut self, scaling: &Scaling, i: usize) -> &[f64] {
+        let cells = || scaling.blocks.iter().map(|block| block.origin.cell_of()[i]);
+        if self.weights.is_empty() || !cells().eq(self.cells.iter().copied()) {
+            self.cells = cells().collect();
+            let rows: Vec<_> = scaling.blocks.iter().map(|block| block.row(i)).collect();
+            let weight = |(j, &d): (usize, &f64)| rows.iter().fold(d, |w, row| w * row.factor(j));
+            self.weights.clear();
+            self.weights.extend(scaling.destination.iter().enumerate().map(weight));
+        }
+        &self.weights
     }
 }
 

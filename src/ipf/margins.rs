@@ -50,7 +50,7 @@ impl<V: Value> Cpu<'_, V> {
             add_stayers(self.matrix(), margin, scaling, &mut cells);
             cells
         };
-        margins.iter().map(cells).collect()
+        margins.par_iter().map(cells).collect()
     }
 
     /// The pass, unless there are too many classes for it.
