@@ -41,7 +41,7 @@ Example:
     level = \"county\"
     targets = \"county_out.csv\"
 
-Several years in one call, which overlap, in half of the memory that they would take:
+Several years in one call, which overlap, in 1 GB of memory:
   flowrake harmonize year-201*/plan.toml --out flows-{year}.npz --memory 1GB
 
 Exit code: 0 converged, 1 the matrix was written but does not meet the margins, 2 bad
