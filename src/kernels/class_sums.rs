@@ -34,11 +34,15 @@ impl<'a> Weights<'a> {
     }
 }
 
-/// One number per class, where all units of a class have the same.
+/// One number per class, where all units of a class have the same; none is the same as what is no
+/// number.
 pub fn of_classes(of_units: &[f64], classes: &Partition) -> Option<Vec<f64>> {
     let mut of_classes = vec![f64::NAN; classes.cells()];
     for (&own, &class) in of_units.iter().zip(classes.cell_of()) {
         let known = &mut of_classes[class as usize];
+        if own.is_nan() {
+            return None;
+        }
         if known.is_nan() {
             *known = own;
         } else if *known != own {
@@ -159,6 +163,15 @@ mod tests {
         scaling.destination.fill(1.0);
         assert!(matches!(Weights::of(&scaling, &samples::partition()), Weights::Ones));
         assert_eq!(sums(&scaling), [3.0, 18.0]);
+    }
+
+    #[test]
+    fn what_is_no_number_is_never_that_of_a_class() {
+        let classes = samples::partition();
+        assert_eq!(of_classes(&[2.0, 3.0, 2.0], &classes), Some(vec![2.0, 3.0]));
+        for units in [[2.0, 3.0, 4.0], [f64::NAN, 3.0, 2.0], [2.0, 3.0, f64::NAN]] {
+            assert_eq!(of_classes(&units, &classes), None);
+        }
     }
 
     #[test]
