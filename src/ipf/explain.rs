@@ -127,14 +127,6 @@ pub(super) fn guilty_sets<V: Value>(
                 Groups::Origin(_) => (b, a),
                 _ => (a, b),
             };
-            let fine = |k: usize| {
-                let mut parts = group.constraints[k].margin().partitions();
-                parts.any(|part| 2 * part.cells() > part.units())
-            };
-            if cpu.matrix().movers().is_in_file() && fine(a) && fine(b) {
-                // As many shared entries as there are entries, which do not fit into memory.
-                continue;
-            }
             // With equal totals the two directions find complements of one cut: the smaller set
             // of cells says more.
             let deficits = [(a, b), (b, a)].map(|(left, right)| {
