@@ -107,14 +107,35 @@ impl PlanFile {
         }
         Ok(file)
     }
+
+    /// Every file that the plan in `path` names, itself first, each once.
+    fn inputs(&self, path: &Path) -> Vec<PathBuf> {
+        let steps = self.step.iter().chain(self.repeat.iter().flat_map(|group| &group.step));
+        let named = self.seed.units.iter().chain([&self.seed.matrix]);
+        let mut inputs = vec![path.to_owned()];
+        for named in named.chain(steps.map(|step| &step.targets)) {
+            let full = beside(path, named);
+            if !inputs.contains(&full) {
+                inputs.push(full);
+            }
+        }
+        inputs
+    }
 }
 
-/// The end year that a plan file names, if any; what else it names is not read.
+/// A file that the plan in `plan` names.
+fn beside(plan: &Path, named: &Path) -> PathBuf {
+    plan.parent().unwrap_or(Path::new("")).join(named)
+}
+
+/// The end year that a plan file names, if any, and every file that its run reads, itself first;
+/// these are not opened.
 ///
 /// # Errors
 /// If it is no plan file.
-pub fn year(path: &Path) -> Result<Option<i32>> {
-    Ok(PlanFile::read(path)?.seed.year)
+pub fn year_and_inputs(path: &Path) -> Result<(Option<i32>, Vec<PathBuf>)> {
+    let file = PlanFile::read(path)?;
+    Ok((file.seed.year, file.inputs(path)))
 }
 
 /// A plan file and everything it names, read and checked.
@@ -128,8 +149,6 @@ pub struct LoadedPlan {
     pub problem: Problem,
     /// End year of the matrix.
     pub year: Option<i32>,
-    /// Least number of stayers of a unit, in persons.
-    pub stayer_floor: f64,
     /// How many units were raised to the floor, and the persons added.
     pub raised: (usize, f64),
     /// Every file read, the plan first.
@@ -143,18 +162,10 @@ impl LoadedPlan {
     /// Names the file, place, what was expected and what was found.
     pub fn read(path: &Path, room: &Room) -> Result<Self> {
         let file = PlanFile::read(path)?;
-        let folder = path.parent().unwrap_or(Path::new(""));
-        let mut inputs = vec![path.to_owned()];
-        let mut input = |relative: &Path| {
-            let full = folder.join(relative);
-            if !inputs.contains(&full) {
-                inputs.push(full.clone());
-            }
-            full
-        };
-        let units_path = file.seed.units.as_deref().map(&mut input);
+        let inputs = file.inputs(path);
+        let units_path = file.seed.units.as_deref().map(|units| beside(path, units));
         let read_units = || units_path.as_deref().map(Geography::read).transpose();
-        let matrix_path = input(&file.seed.matrix);
+        let matrix_path = beside(path, &file.seed.matrix);
         let (mut seed, geography) = if Format::of(&matrix_path)? == Format::Npz {
             // Both take their time.
             let read = || matrix::npz::read(&matrix_path, room);
@@ -178,7 +189,7 @@ impl LoadedPlan {
                 Error::Request(problem) => Error::data(path, place.clone(), problem),
                 other => other,
             };
-            constraint(spec, &mut levels, &input(&spec.targets)).map_err(at_step)
+            constraint(spec, &mut levels, &beside(path, &spec.targets)).map_err(at_step)
         };
         let mut plan = Plan::default();
         for (k, spec) in file.step.iter().enumerate() {
@@ -199,8 +210,8 @@ impl LoadedPlan {
             Error::Request(problem) => Error::data(path, "", problem),
             other => other,
         })?;
-        let (year, stayer_floor) = (file.seed.year, file.seed.stayer_floor);
-        Ok(Self { seed, geography, problem, year, stayer_floor, raised, inputs })
+        let year = file.seed.year;
+        Ok(Self { seed, geography, problem, year, raised, inputs })
     }
 }
 

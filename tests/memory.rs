@@ -124,9 +124,10 @@ fn the_binary_keeps_to_the_memory_given() {
     let entries = free["entries_bytes"].as_u64().unwrap();
     let needed = 32_000_000 + 600 * 12_000;
     assert!(entries > needed / 2, "{entries} bytes of entries are too few for this test");
-    let kept = report(&format!("--out kept.npz --memory {needed}"));
+    std::fs::create_dir(folder.path("2011")).unwrap();
+    let kept = report(&format!("--out {{year}}/kept.npz --memory {needed}"));
     assert_eq!((&free["in_scratch_file"], &kept["in_scratch_file"]), (&false.into(), &true.into()));
-    assert!(folder.read("free.npz") == folder.read("kept.npz"));
+    assert!(folder.read("free.npz") == folder.read("2011/kept.npz"));
     assert_eq!(free["iterations"], kept["iterations"]);
 
     let few = needed - 1_000_000;

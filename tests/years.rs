@@ -81,15 +81,16 @@ fn names_that_do_not_fit_several_years_are_refused_before_any_work() {
     folder.write("plan-2012/plan.toml", plan);
     let error = refused(&folder, &PLANS, "--out flows-{year}.npz");
     assert!(error.contains("plan-2012/plan.toml: expected a year in [seed]"), "{error}");
-    // An output of one year is an input of another.
-    folder.write("seed-2011.npz", folder.read("nation/seed-2011.npz"));
-    let plan = folder.text(PLANS[0]).replace("../nation/seed-2011.npz", "../seed-2011.npz");
-    folder.write(PLANS[0], plan);
-    let error = refused(&folder, &[PLANS[0], PLANS[2]], "--out seed-{year}.npz");
+    // An output of one year is an input of a later one: nothing may be written before that is seen.
+    folder.write("all-2011.npz", folder.read("nation/seed-2013.npz"));
+    folder.edit(PLANS[2], "../nation/seed-2013.npz", "../all-2011.npz");
+    let error = refused(&folder, &[PLANS[0], PLANS[2]], "--out all-{year}.npz");
     assert!(
-        error.contains("seed-2011.npz: is an input of this run, name another output"),
+        error.contains("all-2011.npz: is an input of this run, name another output"),
         "{error}"
     );
+    assert!(folder.read("all-2011.npz") == folder.read("nation/seed-2013.npz"));
+    folder.edit(PLANS[2], "../all-2011.npz", "../nation/seed-2013.npz");
     // With one plan, the year may stand in the name as well.
     harmonize(&folder, &PLANS[2..], "--out flows-{year}.npz").expect(0);
     assert!(folder.path("flows-2013.npz").exists());

@@ -1,6 +1,6 @@
 //! `flowrake harmonize`: a plan file in, a harmonized matrix out.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::mpsc::sync_channel;
 use std::thread;
@@ -77,7 +77,7 @@ pub struct Args {
     /// Write the factors of origins, destinations, stayers and blocks
     #[arg(long, value_name = "FILE.npz")]
     factors: Option<PathBuf>,
-    /// Print the result as one JSON object on standard output
+    /// Print the result as one JSON object on standard output, of several plans one per line
     #[arg(long)]
     json: bool,
     /// No progress and no summary
@@ -105,12 +105,13 @@ impl From<SolverArg> for Solver {
 }
 
 impl Args {
-    /// Half of the memory for the entries of the seeds that are there at once, half for all else.
-    fn room(&self) -> Room {
+    /// Half of the memory for the entries of the seeds that are there at once, half for all else;
+    /// what does not fit goes to the folder of the output.
+    fn room(&self, out: &Path) -> Room {
         let at_once = self.plans.len().min(STAGES) as u64;
         match self.memory {
             None => Room::UNLIMITED,
-            Some(size) => Room::limited(size / 2 / at_once, super::folder(&self.out).to_owned()),
+            Some(size) => Room::limited(size / 2 / at_once, super::folder(out).to_owned()),
         }
     }
 }
@@ -125,8 +126,6 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     args.engine.check()?;
     let runs = Files::of(args)?;
-    let all: Vec<PathBuf> = runs.iter().flat_map(Files::outputs).collect();
-    let room = args.room();
     let progress = Progress::new(runs.len(), args.quiet || args.json);
     // Nothing waits between the stages: at most one run is in each.
     let (to_solve, read) = sync_channel(0);
@@ -137,7 +136,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             // A failure ends this stage and, handed on, the next ones; and none is left to hear of
             // what comes after a failure of theirs.
             for files in runs {
-                let read = run::read(files, &all, &room, &progress);
+                let read = run::read(files, args, &progress);
                 let failed = read.is_err();
                 if to_solve.send(read).is_err() || failed {
                     break;
@@ -147,7 +146,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         scope.spawn(|| {
             let (read, to_write) = (read, to_write);
             for read in read {
-                let solved = read.and_then(|read| run::solve(read, args, &room, &progress));
+                let solved = read.and_then(|read| run::solve(read, args, &progress));
                 let failed = solved.is_err();
                 if to_write.send(solved).is_err() || failed {
                     break;

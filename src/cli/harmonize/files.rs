@@ -25,28 +25,39 @@ pub struct Files {
 impl Files {
     /// Those of every plan.
     pub fn of(args: &Args) -> Result<Vec<Self>> {
+        Format::of(&args.out)?;
+        if let Some(factors) = &args.factors {
+            ensure!(
+                factors.extension().is_some_and(|e| e == "npz"),
+                "{}: expected a name that ends in .npz",
+                factors.display()
+            );
+        }
         let plans = args.plans.iter().map(|plan| Self::of_plan(args, plan));
         let all: Vec<Self> = plans.collect::<Result<_>>()?;
         check_outputs(&all)?;
+        // Of all runs together: what one writes may not be what a later one reads.
+        let outputs: Vec<PathBuf> = all.iter().flat_map(Self::outputs).collect();
+        for files in &all {
+            let (_, inputs) = plan_file::year_and_inputs(&files.plan)?;
+            crate::cli::refuse_inputs(outputs.iter().map(PathBuf::as_path), &inputs)?;
+        }
         Ok(all)
     }
 
     fn of_plan(args: &Args, plan: &Path) -> Result<Self> {
-        // With one plan this is left to the reader, which has more to say.
-        let several = args.plans.len() > 1;
-        let year = if several { plan_file::year(plan)? } else { None };
+        let plans = args.plans.len();
         let named = |option: &str, path: &Path| -> Result<PathBuf> {
             let text = path.to_string_lossy();
             if !text.contains(YEAR) {
                 ensure!(
-                    !several,
-                    "{option}: expected {YEAR} in the name, since there are {} plans, found {text}",
-                    args.plans.len()
+                    plans == 1,
+                    "{option}: expected {YEAR} in the name, since there are {plans} plans, found \
+                     {text}"
                 );
                 return Ok(path.to_owned());
             }
-            let year = if several { year } else { plan_file::year(plan)? };
-            let Some(year) = year else {
+            let Some(year) = plan_file::year_and_inputs(plan)?.0 else {
                 bail!(
                     "{}: expected a year in [seed], for {YEAR} in the name {text}",
                     plan.display()
@@ -67,7 +78,7 @@ impl Files {
     }
 
     /// Every file that the run writes.
-    pub fn outputs(&self) -> Vec<PathBuf> {
+    fn outputs(&self) -> Vec<PathBuf> {
         let companions = [&self.history, &self.cells, &self.factors].into_iter().flatten();
         let manifest = Manifest::<()>::path_for(&self.out);
         [self.out.clone(), manifest].into_iter().chain(companions.cloned()).collect()
@@ -78,14 +89,6 @@ impl Files {
 fn check_outputs(all: &[Files]) -> Result<()> {
     let mut known = Vec::new();
     for files in all {
-        Format::of(&files.out)?;
-        if let Some(factors) = &files.factors {
-            ensure!(
-                factors.extension().is_some_and(|e| e == "npz"),
-                "{}: expected a name that ends in .npz",
-                factors.display()
-            );
-        }
         for path in files.outputs() {
             ensure!(
                 crate::cli::folder(&path).is_dir(),

@@ -39,24 +39,23 @@ pub struct Solved {
     elapsed: Elapsed,
 }
 
-/// Reads a plan and what it names, into `room`; `all` are the files of all runs together.
-pub fn read(files: Files, all: &[PathBuf], room: &Room, progress: &Progress) -> Result<Read> {
+/// Reads a plan and what it names.
+pub fn read(files: Files, args: &Args, progress: &Progress) -> Result<Read> {
     let start = Instant::now();
     progress.say(Stage::Reading, format!("reading {}", files.plan.display()));
-    let loaded = LoadedPlan::read(&files.plan, room)?;
-    crate::cli::refuse_inputs(all.iter().map(PathBuf::as_path), &loaded.inputs)?;
+    let loaded = LoadedPlan::read(&files.plan, &args.room(&files.out))?;
     progress.say(Stage::Reading, "");
     Ok(Read { files, loaded, elapsed_s: start.elapsed().as_secs_f64() })
 }
 
 /// Finds the factors.
-pub fn solve(read: Read, args: &Args, room: &Room, progress: &Progress) -> Result<Solved> {
+pub fn solve(read: Read, args: &Args, progress: &Progress) -> Result<Solved> {
     let Read { files, mut loaded, elapsed_s: read_s } = read;
     let start = Instant::now();
     let name = files.plan.display();
     progress.say(Stage::Solving, format!("solving {name}"));
     check_memory(args, &loaded)?;
-    let storage_rounding = store(&mut loaded, args.engine.storage, room)?;
+    let storage_rounding = store(&mut loaded, args.engine.storage, &args.room(&files.out))?;
     let mut opened = args.engine.open(with_matrix!(&loaded.seed, seed => seed.nnz()))?;
     let left = std::cell::RefCell::new(TimeLeft::new());
     let solution = opened
