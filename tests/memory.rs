@@ -85,6 +85,7 @@ fn what_needs_memory_is_refused_with_a_way_out() {
     let python = "\
 import numpy as np, scipy.sparse as sp, pyarrow as pa, pyarrow.parquet as pq
 m = sp.csr_matrix(np.array([[1.0, 2, 0], [0, 3, 4], [5, 0, 6]]))
+sp.save_npz('deflated.npz', m)
 sp.save_npz('csc.npz', m.tocsc(), compressed=False)
 m.indices[:2] = m.indices[1::-1].copy()
 m.data[:2] = m.data[1::-1].copy()
@@ -100,6 +101,7 @@ pq.write_table(pa.table({'origin': ['b', 'a'], 'destination': ['a', 'b'], 'flow'
     let units = flowrake::geography::Geography::read(&folder.path("units.csv")).unwrap();
     let room = Room::limited(8, folder.path(""));
     for (name, expected) in [
+        ("deflated.npz", "expected an uncompressed member"),
         ("csc.npz", "found a matrix stored by columns"),
         ("unsorted.npz", "found a matrix stored with rows out of order"),
         ("unsorted.parquet", "expected rows sorted by origin and destination"),

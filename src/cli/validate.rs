@@ -78,7 +78,7 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Reads the matrices and compares them; they are gone before the manifest maps their files.
+/// Reads the matrices and compares them; they are gone before anything is written.
 fn compare(args: &Args) -> Result<Validation> {
     let units = Geography::read(&args.units)?;
     let levels = match &args.level {

@@ -96,7 +96,7 @@ impl<V: Value> Cpu<'_, V> {
         let of_classes = kernels::of_classes(&scaling.destination, &q);
         let members = q.members();
         let first_of_class = |class: usize| members.1[members.0[class] as usize] as usize;
-        let done: Vec<(Vec<f64>, Vec<Lanes>)> = tasks
+        let done: Vec<(Vec<f64>, Vec<f64>)> = tasks
             .par_iter()
             .map(|(_, rows)| {
                 let blocks: Vec<_> =
@@ -123,7 +123,7 @@ impl<V: Value> Cpu<'_, V> {
                     &mut classes,
                 );
                 movers.release_each(rows);
-                (origins, classes)
+                (origins, classes.iter().map(add_lanes_of_class).collect())
             })
             .collect();
         let (mut by_origin, mut by_class) = (vec![0.0; n], vec![0.0; p.cells() * q.cells()]);
@@ -132,7 +132,7 @@ impl<V: Value> Cpu<'_, V> {
                 by_origin[i as usize] = sum;
             }
             let own = &mut by_class[cell * q.cells()..(cell + 1) * q.cells()];
-            own.iter_mut().zip(&classes).for_each(|(sum, part)| *sum += add_lanes_of_class(part));
+            own.iter_mut().zip(classes).for_each(|(sum, part)| *sum += part);
         }
         Some(Sums { by_origin, by_class, p, q })
     }

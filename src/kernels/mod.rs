@@ -21,7 +21,7 @@ pub use harmonized_row::harmonized_row;
 pub use l1_change::{fixed_l1_change, l1_change};
 pub use origin_and_class_sums::origin_and_class_sums;
 pub use origin_step::{Destination, origin_step, origin_step_to_classes};
-pub use origin_sums::{fixed_origin_sums, origin_sums, weighted_origin_sums};
+pub use origin_sums::{fixed_origin_sums, origin_sums};
 
 use crate::ipf::Scaling;
 use crate::matrix::{Csr, Value};
@@ -95,8 +95,8 @@ fn dot<V: Value>(columns: &[u32], values: &[V], d: &[f64]) -> f64 {
     let mut sums = [0.0_f64; LANES];
     let (columns, last_columns) = columns.as_chunks::<LANES>();
     let (values, last_values) = values.as_chunks::<LANES>();
-    // SAFETY: callers pass a row of a Csr, whose columns are below its number of columns, and have
-    // checked that this is the length of d.
+    // SAFETY: the only caller passes a row of a Csr, whose columns are below its number of columns,
+    // and has checked that this is the length of d.
     let d_of = |j: usize| unsafe { *d.get_unchecked(j) };
     for (c, v) in columns.iter().zip(values) {
         if let Some(first) = first_of_run(*c) {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::fixed::{FixedScaling, Number};
-use super::{dot, row_sum};
+use super::row_sum;
 use crate::ipf::Scaling;
 use crate::matrix::{Csr, Value};
 
@@ -23,23 +23,6 @@ pub fn origin_sums<V: Value>(
     assert_eq!(out.len(), rows.len(), "one sum per origin");
     for (i, sum) in rows.zip(out) {
         *sum = scaling.origin[i] * row_sum(movers, scaling, i);
-    }
-}
-
-/// The same for origins that share their block factors, with weights `w_j = d_j B(i, j)` made once
-/// for all of them.
-pub fn weighted_origin_sums<V: Value>(
-    movers: &Csr<V>,
-    origin: &[f64],
-    weights: &[f64],
-    rows: Range<usize>,
-    out: &mut [f64],
-) {
-    assert_eq!(out.len(), rows.len(), "one sum per origin");
-    assert_eq!(weights.len(), movers.columns(), "one weight per destination");
-    for (i, sum) in rows.zip(out) {
-        let (columns, values) = movers.row(i);
-        *sum = origin[i] * dot(columns, values, weights);
     }
 }
 
@@ -95,22 +78,6 @@ mod tests {
                 let expected: u32 = (0..n).map(|k| k * step + 1).sum();
                 assert_eq!(out[0], f64::from(expected), "length {n}, step {step}");
             }
-        }
-    }
-
-    #[test]
-    fn shared_weights_give_the_same_bits() {
-        let (matrix, scaling) = (samples::matrix(), samples::scaling());
-        // Origins 0 and 2 are in one cell, 1 in the other.
-        for (rows, of) in [(0..1, 0), (1..2, 1), (2..3, 0)] {
-            let row = scaling.blocks[0].row(of);
-            let weights: Vec<f64> =
-                (0..3).map(|j| scaling.destination[j] * row.factor(j)).collect();
-            let (mut found, mut expected) = ([0.0], [0.0]);
-            let (movers, o) = (matrix.movers(), &scaling.origin);
-            weighted_origin_sums(movers, o, &weights, rows.clone(), &mut found);
-            origin_sums(movers, &scaling, rows, &mut expected);
-            assert_eq!(found, expected);
         }
     }
 

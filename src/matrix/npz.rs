@@ -35,7 +35,7 @@ pub use super::npz_write::{Array, write, write_arrays};
 /// are not in order, or stored by columns, or deflated, need memory.
 pub fn read(path: &Path, room: &Room) -> Result<AnyFlowMatrix> {
     let map = input::map(path)?;
-    let mut archive = Archive::new(path, &map)?;
+    let mut archive = Archive::new(path, &map, room)?;
     let by_columns = match archive.text("format.npy")?.as_str() {
         "csr" => false,
         "csc" => true,
@@ -56,7 +56,7 @@ pub fn read(path: &Path, room: &Room) -> Result<AnyFlowMatrix> {
     let ptr = archive.row_pointers(&indptr, n, by_columns)?;
     let indices = archive.parse("indices.npy", &indices)?;
     let data = archive.parse("data.npy", &data)?;
-    let parts = Parts { archive: &archive, n, by_columns, ptr, room };
+    let parts = Parts { archive: &archive, n, by_columns, ptr };
     match (indices.descr(), data.descr()) {
         ("<i4", "<f4") => parts.build::<i32, f32>(&indices, &data).map(AnyFlowMatrix::F32),
         ("<i8", "<f4") => parts.build::<i64, f32>(&indices, &data).map(AnyFlowMatrix::F32),
@@ -77,16 +77,17 @@ pub fn read(path: &Path, room: &Room) -> Result<AnyFlowMatrix> {
 struct Archive<'a> {
     path: &'a Path,
     map: &'a Mmap,
+    room: &'a Room,
     zip: ZipArchive<Cursor<&'a [u8]>>,
 }
 
 impl<'a> Archive<'a> {
-    fn new(path: &'a Path, map: &'a Mmap) -> Result<Self> {
+    fn new(path: &'a Path, map: &'a Mmap, room: &'a Room) -> Result<Self> {
         let zip = ZipArchive::new(Cursor::new(&map[..])).map_err(|e| {
             let problem = format!("expected an .npz (zip) file, found {}", zip_problem(&e));
             Error::data(path, "", problem + "; is it truncated?")
         })?;
-        Ok(Self { path, map, zip })
+        Ok(Self { path, map, room, zip })
     }
 
     fn error(&self, member: &str, problem: impl Into<String>) -> Error {
@@ -132,6 +133,13 @@ impl<'a> Archive<'a> {
                 ))
             })?;
             return Ok(Cow::Borrowed(bytes));
+        }
+        if !self.room.holds(size) {
+            return Err(bad(format!(
+                "expected an uncompressed member, which can be read in little memory, found {size} \
+                 bytes compressed; rewrite the file once with `flowrake convert`, or allow more \
+                 memory"
+            )));
         }
         let mut bytes = Vec::new();
         // The size is what the file claims; a false one must not abort the program.
@@ -221,7 +229,6 @@ struct Parts<'a> {
     n: usize,
     by_columns: bool,
     ptr: Vec<u64>,
-    room: &'a Room,
 }
 
 impl Parts<'_> {
@@ -254,7 +261,7 @@ impl Parts<'_> {
         {
             return Ok(matrix);
         }
-        if !self.room.holds((indices.len() * (4 + size_of::<V>())) as u64) {
+        if !self.archive.room.holds((indices.len() * (4 + size_of::<V>())) as u64) {
             let order = if self.by_columns { "by columns" } else { "with rows out of order" };
             return Err(Error::data(
                 self.archive.path,
@@ -292,7 +299,7 @@ impl Parts<'_> {
         // A search per row tells how many movers it has, so that every row knows its place. In a
         // row out of order the search may miss; the pass below then gives up.
         let chunks = row_ranges(&self.ptr, CHUNK_ENTRIES);
-        let little_memory = !self.room.holds((indices.len() * (4 + size_of::<V>())) as u64);
+        let little_memory = !self.archive.room.holds((indices.len() * (4 + size_of::<V>())) as u64);
         let mut stayer_at = vec![None; n];
         let parts = split_per_row(&chunks, &mut stayer_at);
         parts.into_par_iter().zip(&chunks).for_each(|(stayer_at, chunk)| {
@@ -309,7 +316,7 @@ impl Parts<'_> {
             row_ptr[i + 1] = row_ptr[i] + self.row(i).len() as u64 - stays;
         }
         let stayers = Mutex::new(vec![0.0; n]);
-        let made = self.room.fill(&row_ptr, &chunks, |chunk, mut cols, mut vals| {
+        let made = self.archive.room.fill(&row_ptr, &chunks, |chunk, mut cols, mut vals| {
             let of_rows =
                 chunks[chunk].clone().map(|i| stayer_at[i].map_or(0.0, |k| data.get(k).into()));
             let of_rows: Vec<f64> = of_rows.collect();

@@ -310,7 +310,7 @@ impl Columns<'_> {
                     let units = self.units.expect("a file of codes has units");
                     for (k, text) in texts.iter().enumerate() {
                         // An origin is usually that of the row before, a destination near it.
-                        let near = (k > 0).then(|| out[k - 1]).filter(|_| k > 0);
+                        let near = (k > 0).then(|| out[k - 1]);
                         let known = near.into_iter().flat_map(|unit| [unit, unit + 1]);
                         let mut known = known.filter(|&unit| (unit as usize) < units.len());
                         let is = |&unit: &u32| {
