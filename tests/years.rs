@@ -44,7 +44,9 @@ fn years_in_one_call_are_those_of_a_call_each() {
     // A year that does not converge is written and counts; the others are as they were.
     let plan = folder.text(PLANS[1]);
     folder.write(PLANS[1], plan.replace("max_iterations = 3000", "max_iterations = 1"));
-    harmonize(&folder, &PLANS, "--out again-{year}.npz").expect(1);
+    let again = harmonize(&folder, &PLANS, "--out again-{year}.npz --quiet");
+    let of_year = "flowrake: again-2012.npz: not converged: iterations used up\n";
+    assert_eq!(again.expect(1).stderr(), of_year);
     assert!(folder.read("again-2013.npz") == folder.read("all-2013.npz"));
     assert!(folder.read("again-2012.npz") != folder.read("all-2012.npz"));
 

@@ -1,8 +1,8 @@
 //! Where the passes over entries run: one small trait, behind which the loop does not look.
 
 use super::group::Group;
+use super::iterate::Iterations;
 use super::margin::{Entries, Groups, Margin};
-use super::solve::Iterations;
 use super::{Cpu, Scaling};
 use crate::Result;
 use crate::geography::Partition;

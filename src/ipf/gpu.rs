@@ -147,8 +147,8 @@ mod tests {
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
+    use super::super::iterate::PassByPass;
     use super::super::problem::Stage;
-    use super::super::solve::PassByPass;
     use super::super::{Constraint, Groups, Margin, Plan, Problem, Repeat, ZeroTargets};
     use super::*;
     use crate::geography::Geography;

@@ -1,11 +1,11 @@
 //! A repeat group on a given matrix: its targets made to agree, and one step.
 
 use super::backend::{Backend, FusedStep, SteppedCells};
+use super::iterate::Iterated;
 use super::margin::{Entries, Groups};
 use super::plan::Goal;
 use super::problem::Stage;
 use super::solution::HistoryRow;
-use super::solve::Iterated;
 use super::{Constraint, Problem, Scaling};
 use crate::Result;
 use crate::geography::Partition;

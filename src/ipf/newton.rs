@@ -17,11 +17,11 @@
 //! keep factor 1 and enter phi as `sum_q a_pq exp(v_q)`; so do destination cells.
 
 use super::backend::Backend;
-use super::cpu::Passes;
 use super::group::Group;
+use super::iterate::{GroupStop, Iterated, Outcome};
 use super::margin::{Entries, Groups};
+use super::passes::Passes;
 use super::plan::Goal;
-use super::solve::{GroupStop, Iterated, Outcome};
 use super::{Problem, Scaling, ZeroTargets};
 use crate::matrix::{Csr, Value};
 use crate::{Error, Result};

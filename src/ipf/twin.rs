@@ -2,8 +2,8 @@
 
 use rayon::prelude::*;
 
-use super::cpu::Passes;
 use super::exact::FixedPasses;
+use super::passes::Passes;
 use crate::Result;
 use crate::geography::Partition;
 use crate::kernels::fixed::FixedScaling;

@@ -8,6 +8,7 @@ mod flow_matrix;
 pub mod matrix_market;
 mod npy;
 pub mod npz;
+mod npz_archive;
 mod npz_write;
 pub mod parquet;
 mod parquet_write;

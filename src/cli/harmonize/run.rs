@@ -100,21 +100,28 @@ pub fn write(solved: Solved, args: &Args, progress: &Progress) -> Result<bool> {
     outputs.commit()?;
     progress.say(Stage::Writing, "");
     progress.done();
+    // Of several runs, which one this is about.
+    let name = match args.plans.len() {
+        1 => String::new(),
+        _ => format!("{}: ", files.out.display()),
+    };
     progress.suspend(|| {
         if args.json {
             crate::cli::print(&format!("{}\n", serde_json::to_string(&report)?))?;
         }
         if let Some(note) = note.filter(|_| !args.quiet) {
-            eprintln!("flowrake: {note}");
+            eprintln!("flowrake: {name}{note}");
         }
         if !args.quiet && !args.json {
-            eprint!("{}{}", report.summary(), cells.unwrap_or_default());
+            eprint!("{name}{}{}", report.summary(), cells.unwrap_or_default());
         } else if !report.converged {
-            eprintln!("flowrake: {}", report.solution.stop);
+            eprintln!("flowrake: {name}{}", report.solution.stop);
         }
         if let Some((limit, peak)) = args.memory.zip(peak_memory_bytes()).filter(|(l, p)| p > l) {
             let [limit, peak] = [limit, peak].map(|bytes| bytes.div_ceil(1_000_000));
-            eprintln!("flowrake: {peak} MB of memory were used, more than the {limit} MB given");
+            eprintln!(
+                "flowrake: {name}{peak} MB of memory were used, more than the {limit} MB given"
+            );
         }
         Ok(report.converged)
     })

@@ -1,0 +1,247 @@
+//! A table split into fixed ranges of rows, passed over in parallel and combined in fixed order.
+
+use std::ops::Range;
+use std::sync::Mutex;
+
+use rayon::prelude::*;
+
+use super::Scaling;
+use crate::geography::Partition;
+use crate::kernels::{self, Destination, Lanes, Weights, add_lanes_of_class};
+use crate::matrix::{Csr, Value, row_ranges, split_per_row};
+
+/// Entries per range of rows: about 1 MiB, enough to hide the cost of handing it to a thread.
+const RANGE_ENTRIES: usize = 1 << 17;
+
+/// Ranges that each keep a vector of all destinations, at most. Each costs the time of some 50
+/// thousand entries at national size, and 3.5 MB.
+const MAX_WIDE_RANGES: usize = 16;
+
+/// Entries per range that keeps the sums of a few classes.
+const CLASS_RANGE_ENTRIES: u64 = 1 << 20;
+
+/// A sparse table split for parallel passes.
+///
+/// The split depends on the table alone, never on the number of threads, and so does every bit of
+/// every sum.
+pub(crate) struct Passes<'a, V> {
+    table: &'a Csr<V>,
+    ranges: Vec<Range<usize>>,
+    wide_ranges: Vec<Range<usize>>,
+    /// Vectors for wide ranges, kept since the system takes its time to hand out memory.
+    kept: Mutex<Vec<Vec<Destination>>>,
+}
+
+impl<'a, V: Value> Passes<'a, V> {
+    pub(crate) fn new(table: &'a Csr<V>) -> Self {
+        // A wide range costs a vector of sums over all columns: worth it from several times as
+        // many entries on.
+        let wide =
+            (4 * table.columns()).max(table.nnz().div_ceil(MAX_WIDE_RANGES)).max(RANGE_ENTRIES);
+        Self {
+            table,
+            ranges: row_ranges(table.row_ptr(), RANGE_ENTRIES as u64),
+            wide_ranges: row_ranges(table.row_ptr(), wide as u64),
+            kept: Mutex::default(),
+        }
+    }
+
+    /// Ranges for results by row.
+    pub(crate) fn ranges(&self) -> &[Range<usize>] {
+        &self.ranges
+    }
+
+    /// Ranges for results by column, of each range a vector.
+    pub(crate) fn wide_ranges(&self) -> &[Range<usize>] {
+        &self.wide_ranges
+    }
+
+    /// Scaled row sums.
+    pub(crate) fn origin_sums(&self, scaling: &Scaling) -> Vec<f64> {
+        let mut sums = vec![0.0; self.table.rows()];
+        self.ranges.par_iter().zip(split_per_row(&self.ranges, &mut sums)).for_each(
+            |(rows, out)| {
+                kernels::origin_sums(self.table, scaling, rows.clone(), out);
+                self.table.release(rows.clone());
+            },
+        );
+        sums
+    }
+
+    /// Whether so many neighbors share their block factors that it pays to multiply them into those
+    /// of the destinations once for all of them.
+    fn rows_share_blocks(&self, scaling: &Scaling) -> bool {
+        let entries = self.table.nnz();
+        let most = entries / 4 / self.table.columns().max(1);
+        !scaling.blocks.is_empty()
+            && runs_of_rows(scaling, 0..self.table.rows()).take(most + 1).count() <= most
+    }
+
+    /// Scaled column sums.
+    pub(crate) fn destination_sums(&self, scaling: &Scaling) -> Vec<f64> {
+        let sums = self.column_totals(|rows, out| {
+            kernels::destination_sums(self.table, scaling, rows, out);
+        });
+        sums.iter().zip(&scaling.destination).map(|(sum, d)| sum * d).collect()
+    }
+
+    /// Row sums, row factors `factor(row, sum)`, and column totals with these factors, still to be
+    /// multiplied by the columns' own: one pass.
+    pub(super) fn origin_step(
+        &self,
+        scaling: &Scaling,
+        factor: impl Fn(usize, f64) -> f64 + Sync,
+    ) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
+        let rows = self.table.rows();
+        let (mut sums, mut factors) = (vec![0.0; rows], vec![0.0; rows]);
+        let parts = split_per_row(&self.wide_ranges, &mut sums)
+            .into_iter()
+            .zip(split_per_row(&self.wide_ranges, &mut factors));
+        let kept = || self.kept.lock().expect("nothing panics with it");
+        let partial: Vec<Vec<Destination>> = self
+            .wide_ranges
+            .par_iter()
+            .zip(parts.collect::<Vec<_>>())
+            .map(|(rows, step)| {
+                let mut out = kept().pop().unwrap_or_default();
+                out.clear();
+                let of = |&factor| Destination { factor, sum: 0.0 };
+                out.extend(scaling.destination.iter().map(of));
+                let (mut sums, mut factors) = step;
+                for rows in self.pieces(rows) {
+                    let (own_sums, own_factors);
+                    (own_sums, sums) = sums.split_at_mut(rows.len());
+                    (own_factors, factors) = factors.split_at_mut(rows.len());
+                    let step = (own_sums, own_factors);
+                    kernels::origin_step(
+                        self.table,
+                        scaling,
+                        rows.clone(),
+                        &factor,
+                        step,
+                        &mut out,
+                    );
+                    self.table.release(rows);
+                }
+                out
+            })
+            .collect();
+        let totals = self.add_up(&partial, |own| own.sum);
+        kept().extend(partial);
+        (sums, factors, totals)
+    }
+
+    /// Column totals of whatever `add` adds to a vector of columns for a range of rows.
+    pub(crate) fn column_totals(&self, add: impl Fn(Range<usize>, &mut [f64]) + Sync) -> Vec<f64> {
+        let partial: Vec<Vec<f64>> = self
+            .wide_ranges
+            .par_iter()
+            .map(|rows| {
+                let mut out = vec![0.0; self.table.columns()];
+                for rows in self.pieces(rows) {
+                    add(rows.clone(), &mut out);
+                    self.table.release(rows);
+                }
+                out
+            })
+            .collect();
+        self.add_up(&partial, |sum| *sum)
+    }
+
+    /// A wide range, in as many pieces as keep little of a scratch file in memory at a time.
+    fn pieces(&self, rows: &Range<usize>) -> Vec<Range<usize>> {
+        if !self.table.is_in_file() {
+            return vec![rows.clone()];
+        }
+        let row_ptr = &self.table.row_ptr()[rows.start..=rows.end];
+        let pieces = row_ranges(row_ptr, RANGE_ENTRIES as u64).into_iter();
+        pieces.map(|piece| rows.start + piece.start..rows.start + piece.end).collect()
+    }
+
+    /// Adds up the vectors of the wide ranges, in their order.
+    fn add_up<T: Sync>(&self, partial: &[Vec<T>], sum_of: impl Fn(&T) -> f64 + Sync) -> Vec<f64> {
+        (0..self.table.columns())
+            .into_par_iter()
+            .with_min_len(4096)
+            .map(|j| partial.iter().map(|sums| sum_of(&sums[j])).sum())
+            .collect()
+    }
+
+    /// Scaled sums over the columns of each class.
+    pub(super) fn sums_by_class(&self, classes: &Partition, scaling: &Scaling) -> Vec<f64> {
+        let weights = Weights::of(scaling, classes);
+        let shared = self.rows_share_blocks(scaling);
+        let ranges = row_ranges(self.table.row_ptr(), CLASS_RANGE_ENTRIES);
+        let partial: Vec<Vec<Lanes>> = ranges
+            .into_par_iter()
+            .map_init(SharedWeights::default, |own, rows| {
+                let (o, class_of) = (&scaling.origin, classes.cell_of());
+                let mut out = vec![Lanes::default(); classes.cells()];
+                if shared {
+                    for run in runs_of_rows(scaling, rows.clone()) {
+                        let weights = Weights::Destinations(own.of(scaling, run.start));
+                        kernels::class_sums(self.table, o, &weights, run, class_of, &mut out);
+                    }
+                } else {
+                    kernels::class_sums(self.table, o, &weights, rows.clone(), class_of, &mut out);
+                }
+                self.table.release(rows);
+                out
+            })
+            .collect();
+        let of = |class: usize| partial.iter().map(|out| add_lanes_of_class(&out[class])).sum();
+        (0..classes.cells()).map(of).collect()
+    }
+}
+
+/// Runs of rows that have the same factors in every block.
+fn runs_of_rows(scaling: &Scaling, rows: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    let same = |a: usize, b: usize| {
+        scaling.blocks.iter().all(|block| {
+            let cells = block.origin.cell_of();
+            cells[a] == cells[b]
+        })
+    };
+    let Range { mut start, end } = rows;
+    std::iter::from_fn(move || {
+        let first = (start < end).then_some(start)?;
+        start = (first + 1..end).find(|&i| !same(first, i)).unwrap_or(end);
+        Some(first..start)
+    })
+}
+
+/// Factors of destinations times those of the blocks of an origin, kept while the next origins share
+/// them.
+#[derive(Default)]
+struct SharedWeights {
+    /// Cell of the origin in every block.
+    cells: Vec<u32>,
+    weights: Vec<f64>,
+}
+
+impl SharedWeights {
+    fn of(&mut self, scaling: &Scaling, i: usize) -> &[f64] {
+        let cells = || scaling.blocks.iter().map(|block| block.origin.cell_of()[i]);
+        if self.weights.is_empty() || !cells().eq(self.cells.iter().copied()) {
+            self.cells = cells().collect();
+            let rows: Vec<_> = scaling.blocks.iter().map(|block| block.row(i)).collect();
+            let weight = |(j, &d): (usize, &f64)| rows.iter().fold(d, |w, row| w * row.factor(j));
+            self.weights.clear();
+            self.weights.extend(scaling.destination.iter().enumerate().map(weight));
+        }
+        &self.weights
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_cover_every_row_once() {
+        let row_ptr = [0, 0, 5, 5, 6, 20, 20];
+        let ranges = row_ranges(&row_ptr, 6);
+        assert_eq!(ranges, [0..4, 4..5, 5..6]);
+        assert!(row_ranges(&[0], 6).is_empty());
+    }
+}
