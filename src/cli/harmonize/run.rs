@@ -130,7 +130,7 @@ pub fn write(solved: Solved, args: &Args, progress: &Progress) -> Result<bool> {
 /// Bytes of memory per unit beside the entries: codes, factors, sums.
 const UNIT_BYTES: u64 = 600;
 /// Bytes of memory beside those of units and entries.
-const BASE_BYTES: u64 = 32_000_000;
+const BASE_BYTES: u64 = 64_000_000;
 
 /// Refuses to begin what cannot be done in the memory given.
 fn check_memory(args: &Args, loaded: &LoadedPlan) -> Result<()> {
