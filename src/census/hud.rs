@@ -116,6 +116,11 @@ impl ZipTracts {
         self.shares.is_empty()
     }
 
+    /// Every ZIP code with its [`tracts`](Self::tracts), by code.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[(Geoid, f64)])> {
+        self.shares.iter().map(|(zip, tracts)| (zip.as_str(), tracts.as_slice()))
+    }
+
     /// Tracts of a ZIP code with their share of its residential addresses, by tract; as published,
     /// not normalized. `None` for an unknown ZIP code.
     pub fn tracts(&self, zip: &str) -> Option<&[(Geoid, f64)]> {

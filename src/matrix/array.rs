@@ -13,6 +13,7 @@ use memmap2::{Mmap, MmapMut, MmapOptions};
 use rayon::prelude::*;
 
 use super::csr::split_rows;
+use crate::scratch::write_at;
 
 /// Elements that are read many times and written once.
 ///
@@ -229,23 +230,6 @@ impl<V: Pod> NewEntries<V> {
             }
         }
     }
-}
-
-#[cfg(unix)]
-fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
-    std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
-}
-
-#[cfg(windows)]
-fn write_at(file: &File, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
-    while !bytes.is_empty() {
-        let written = std::os::windows::fs::FileExt::seek_write(file, bytes, offset)?;
-        if written == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
-        }
-        (bytes, offset) = (&bytes[written..], offset + written as u64);
-    }
-    Ok(())
 }
 
 /// Takes pages of a mapped file off this process. The file stays in the system's cache.

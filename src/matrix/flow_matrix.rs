@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
+use super::array::FillError;
 use super::triplets::Triplets;
-use super::{Csr, Value, ValueType};
+use super::{Csr, Room, Value, ValueType};
 use crate::{Error, Result};
 
 /// An origin-destination matrix of persons, N x N: `stayers[i]` live in unit i in both years,
@@ -35,6 +36,37 @@ impl<V: Value> FlowMatrix<V> {
     /// Joins parts whose invariants the caller has just established; only debug builds check them.
     pub(super) fn trusted(stayers: Vec<f64>, movers: Csr<V>) -> Self {
         if cfg!(debug_assertions) { Self::new(stayers, movers) } else { Self { stayers, movers } }
+    }
+
+    /// Joins stayers and movers whose rows are made chunk by chunk, in parallel: `make` is given the
+    /// number of a chunk of rows and the places of its columns, which increase in each row, and values.
+    ///
+    /// # Errors
+    /// If there is no room, and the error of the first chunk that cannot be made.
+    ///
+    /// # Panics
+    /// If the chunks are not all rows in order, or as [`new`](Self::new).
+    pub(crate) fn from_chunks(
+        stayers: Vec<f64>,
+        row_lens: &[u32],
+        chunks: &[Range<usize>],
+        room: &Room,
+        make: impl Fn(usize, (&mut [u32], &mut [V])) -> Result<()> + Sync,
+    ) -> Result<Self> {
+        let n = stayers.len();
+        assert_eq!(row_lens.len(), n, "lengths of the rows");
+        let mut row_ptr = vec![0];
+        row_ptr.extend(row_lens.iter().scan(0, |end, &len| {
+            *end += u64::from(len);
+            Some(*end)
+        }));
+        let made =
+            room.fill(&row_ptr, chunks, |chunk, columns, values| make(chunk, (columns, values)));
+        let (col_idx, values) = made.map_err(|error| match error {
+            FillError::Entries(error) => error,
+            FillError::Room(e) => Error::request(format!("no room for the flows: {e}")),
+        })?;
+        Ok(Self::trusted(stayers, Csr::trusted(n, row_ptr, col_idx, values)))
     }
 
     /// The same movers beside other stayers.

@@ -1,0 +1,231 @@
+//! Rows of G for ZIP codes: residential ratios by tract and quarter, spread over the units of each
+//! tract by population.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+
+use super::places::{Place, Places, Zip, nearest};
+use crate::census::hud::ZipTracts;
+use crate::geography::{Crosswalk, Geography, Level};
+use crate::{Error, Result};
+
+/// States and equivalents that no matrix has: American Samoa, Guam, Northern Marianas, Puerto Rico,
+/// U.S. Virgin Islands.
+const TERRITORIES: [&str; 5] = ["60", "66", "69", "72", "78"];
+
+/// Whether a GEOID is in a territory.
+pub fn is_territory(geoid: &str) -> bool {
+    geoid.get(..2).is_some_and(|state| TERRITORIES.contains(&state))
+}
+
+/// Units by the codes of the block groups and tracts in them.
+#[derive(Debug)]
+pub struct UnitCodes<'g> {
+    units: &'g Geography,
+    digits: usize,
+    changes: Crosswalk,
+}
+
+impl<'g> UnitCodes<'g> {
+    /// Units that are block groups, tracts, counties or states.
+    ///
+    /// # Errors
+    /// If they are not, by their codes.
+    pub fn new(units: &'g Geography) -> Result<Self> {
+        let digits = units.level().as_ref().and_then(Level::digits).ok_or_else(|| {
+            Error::request(
+                "units: expected GEOIDs of block groups (12 digits), or of tracts, counties or \
+                 states, found others",
+            )
+        })?;
+        Ok(Self { units, digits, changes: Crosswalk::of_the_2010s() })
+    }
+
+    /// The unit that a block group, or a tract of units that are no smaller, is in; by the code it
+    /// has in the table of units, or the one it had before a change of the 2010s.
+    pub fn unit_of(&self, geoid: &str) -> Option<u32> {
+        let code = geoid.get(..self.digits)?;
+        self.units.index_of(code).or_else(|| self.units.index_of(&self.changes.canonical(code)))
+    }
+}
+
+/// What the ratios of ZIP codes said, over all quarters.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct ZipReport {
+    /// Quarters read.
+    pub quarters: usize,
+    /// ZIP codes in any of them.
+    pub zips: usize,
+    /// ZIP codes of a quarter whose ratios do not sum to 1; they were divided by their sum.
+    pub off: usize,
+    /// The sum that is farthest from 1, with its ZIP code.
+    pub worst: Option<(String, f64)>,
+    /// ZIP codes of a quarter without residents.
+    pub without_residents: usize,
+    /// ZIP codes of a quarter with some tracts that are no unit, whose ratios went to the others.
+    pub partly_unknown: usize,
+    /// ZIP codes of a quarter all of whose tracts are no unit.
+    pub unknown: usize,
+    /// ZIP codes of a quarter in a territory.
+    pub territory: usize,
+}
+
+/// Adds the crosswalks of quarters, then makes the places.
+#[derive(Debug)]
+pub struct PlacesBuilder<'g> {
+    codes: &'g UnitCodes<'g>,
+    /// Number of each tract.
+    tract_numbers: HashMap<String, u32>,
+    places: Places,
+    /// Quarter (counted from year 0) and place of every ZIP code that has any.
+    rows: HashMap<Zip, Vec<(i32, Place)>>,
+    report: ZipReport,
+}
+
+impl<'g> PlacesBuilder<'g> {
+    /// Units with their populations, in persons, which only block groups need.
+    ///
+    /// # Panics
+    /// If there are not as many populations as units.
+    pub fn new(codes: &'g UnitCodes<'g>, populations: Option<&[f64]>) -> Self {
+        let mut builder = Self {
+            codes,
+            tract_numbers: HashMap::new(),
+            places: Places {
+                units: codes.units.len() as u32,
+                quarters: Vec::new(),
+                zips: vec![None; Zip::COUNT as usize],
+                of_quarter: Vec::new(),
+                spreads: Vec::new(),
+                tracts: Vec::new(),
+            },
+            rows: HashMap::new(),
+            report: ZipReport::default(),
+        };
+        if codes.digits == 12 {
+            builder.split_tracts(populations);
+        }
+        builder
+    }
+
+    /// The block groups of every tract, by population; where nobody lives, in equal parts.
+    fn split_tracts(&mut self, populations: Option<&[f64]>) {
+        let units = self.codes.units;
+        for (unit, geoid) in (0_u32..).zip(units.geoids()) {
+            let persons = populations.map_or(0.0, |populations| {
+                assert_eq!(populations.len(), units.len(), "populations and units");
+                populations[unit as usize]
+            });
+            let next = self.places.tracts.len() as u32;
+            let number = *self.tract_numbers.entry(geoid.as_str()[..11].to_owned()).or_insert(next);
+            if number == next {
+                self.places.tracts.push(Vec::new());
+            }
+            self.places.tracts[number as usize].push((unit, persons));
+        }
+        for tract in &mut self.places.tracts {
+            let sum: f64 = tract.iter().map(|(_, persons)| persons).sum();
+            let parts = tract.len() as f64;
+            for (_, share) in tract {
+                *share = if sum > 0.0 { *share / sum } else { 1.0 / parts };
+            }
+        }
+    }
+
+    /// Adds the crosswalk of a quarter, counted from year 0: 4 times the year for its first one.
+    ///
+    /// # Panics
+    /// If the quarter is not after those before it.
+    pub fn add(&mut self, quarter: i32, table: &ZipTracts) {
+        assert!(self.places.quarters.last().is_none_or(|&last| last < quarter), "{quarter}");
+        self.places.quarters.push(quarter);
+        self.report.quarters += 1;
+        self.report.off += table.off.len();
+        self.report.without_residents += table.without_residents.len();
+        for (zip, sum) in &table.off {
+            let worst = self.report.worst.as_ref().map_or(0.0, |(_, worst)| (worst - 1.0).abs());
+            if (sum - 1.0).abs() > worst {
+                self.report.worst = Some((zip.clone(), *sum));
+            }
+        }
+        for (code, tracts) in table.iter() {
+            let zip = Zip::parse(code).expect("ZIP codes of a crosswalk have 5 digits");
+            if let Some(place) = self.spread(zip, tracts.iter().map(|(t, r)| (t.as_str(), *r))) {
+                self.rows.entry(zip).or_default().push((quarter, place));
+            }
+        }
+    }
+
+    /// Place of a ZIP code with these ratios; `None` if nobody lives there.
+    fn spread<'t>(
+        &mut self,
+        zip: Zip,
+        ratios: impl Iterator<Item = (&'t str, f64)>,
+    ) -> Option<Place> {
+        let mut shares = Vec::new();
+        let (mut known, mut unknown, mut territory) = (0.0, 0.0, 0.0);
+        for (tract, ratio) in ratios.filter(|(_, ratio)| *ratio > 0.0) {
+            if let Some(number) = self.tract_number(tract) {
+                known += ratio;
+                shares.push((number, ratio));
+            } else if is_territory(tract) {
+                territory += ratio;
+            } else {
+                unknown += ratio;
+            }
+        }
+        if known + unknown + territory == 0.0 {
+            return None;
+        }
+        if known == 0.0 {
+            let place = if territory > 0.0 { Place::TERRITORY } else { Place::UNKNOWN };
+            let counter =
+                if territory > 0.0 { &mut self.report.territory } else { &mut self.report.unknown };
+            *counter += 1;
+            return Some(place);
+        }
+        self.report.partly_unknown += usize::from(unknown + territory > 0.0);
+        shares.iter_mut().for_each(|(_, share)| *share /= known);
+        // Most ZIP codes stay as they are for many quarters.
+        let last = self.rows.get(&zip).and_then(|rows| rows.last()).map(|(_, place)| *place);
+        if let Some(last) = last.filter(|last| *last < Place::TERRITORY)
+            && self.places.spread(last) == shares
+        {
+            return Some(last);
+        }
+        self.places.spreads.push(shares);
+        Some(Place(self.places.units + self.places.spreads.len() as u32 - 1))
+    }
+
+    /// Number of a tract, by the code it has among the units or the one it had before. A tract of
+    /// units that are no smaller than it is a tract of one unit.
+    fn tract_number(&mut self, tract: &str) -> Option<u32> {
+        if let Some(number) = self.tract_numbers.get(tract) {
+            return Some(*number);
+        }
+        let number = if self.codes.digits == 12 {
+            *self.tract_numbers.get(&*self.codes.changes.canonical(tract))?
+        } else {
+            self.places.tracts.push(vec![(self.codes.unit_of(tract)?, 1.0)]);
+            self.places.tracts.len() as u32 - 1
+        };
+        self.tract_numbers.insert(tract.to_owned(), number);
+        Some(number)
+    }
+
+    /// The places. In a quarter that does not have it, a ZIP code is as in the nearest that has.
+    pub fn finish(mut self) -> (Places, ZipReport) {
+        self.report.zips = self.rows.len();
+        let mut rows: Vec<_> = self.rows.into_iter().collect();
+        rows.sort_unstable_by_key(|(zip, _)| *zip);
+        for (zip, rows) in rows {
+            self.places.zips[zip.number()] = Some(self.places.of_quarter.len() as u32);
+            let own: Vec<i32> = rows.iter().map(|(quarter, _)| *quarter).collect();
+            for &quarter in &self.places.quarters {
+                self.places.of_quarter.push(rows[nearest(&own, quarter)].1);
+            }
+        }
+        (self.places, self.report)
+    }
+}
