@@ -18,9 +18,13 @@ const BATCH_ROWS: usize = 1 << 16;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Text,
-    Integer { signed: bool },
+    Integer {
+        signed: bool,
+    },
     Float,
     Double,
+    /// Days since January 1, 1970.
+    Date,
     Other,
 }
 
@@ -156,6 +160,7 @@ impl ParquetFile {
                 | ConvertedType::UINT_32
                 | ConvertedType::UINT_64,
             ) => Kind::Integer { signed: false },
+            (Type::INT32, ConvertedType::DATE) => Kind::Date,
             (Type::FLOAT, _) => Kind::Float,
             (Type::DOUBLE, _) => Kind::Double,
             _ => Kind::Other,
@@ -172,6 +177,7 @@ impl ParquetFile {
             Kind::Integer { signed: false } => format!("uint{bits}"),
             Kind::Float => "float32".into(),
             Kind::Double => "float64".into(),
+            Kind::Date => "date".into(),
             Kind::Other if descr.max_rep_level() > 0 || descr.max_def_level() > 1 => {
                 "nested values".into()
             }

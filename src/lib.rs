@@ -17,6 +17,7 @@
 //! - [`matrix`]: the seed, stayers apart from movers, and its files;
 //! - [`plan_file`]: a TOML file that names a seed, steps and targets;
 //! - [`ipf`]: margins, constraints, plans, the solvers and what they found;
+//! - [`histories`]: seeds from address histories of persons;
 //! - [`kernels`]: the passes over entries that everything else is made of;
 //! - [`report`]: what a run leaves behind beside its matrix;
 //! - [`synth`]: regions and nations with known truth to test against;

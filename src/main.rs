@@ -25,6 +25,7 @@ struct Command {
 enum Action {
     Bench(cli::bench::Args),
     Harmonize(cli::harmonize::Args),
+    Histories(cli::histories::Args),
     Convert(cli::convert::Args),
     Demo(cli::demo::Args),
     Devices(cli::devices::Args),
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
     let result = match Command::parse().action {
         Action::Bench(args) => cli::bench::run(&args),
         Action::Harmonize(args) => cli::harmonize::run(&args),
+        Action::Histories(args) => cli::histories::run(&args).map(|()| ExitCode::SUCCESS),
         Action::Convert(args) => cli::convert::run(&args).map(|()| ExitCode::SUCCESS),
         Action::Demo(args) => cli::demo::run(&args),
         Action::Devices(args) => cli::devices::run(&args).map(|()| ExitCode::SUCCESS),

@@ -124,7 +124,7 @@ impl PlanFile {
 }
 
 /// A file that the plan in `plan` names.
-fn beside(plan: &Path, named: &Path) -> PathBuf {
+pub(crate) fn beside(plan: &Path, named: &Path) -> PathBuf {
     plan.parent().unwrap_or(Path::new("")).join(named)
 }
 
@@ -366,7 +366,7 @@ fn unknown_code(code: &str, partition: &Partition, known: impl Fn(&str) -> bool)
 }
 
 /// A TOML error with its line, and for an unknown key or word the one that was probably meant.
-fn toml_error(path: &Path, text: &str, error: &toml::de::Error) -> Error {
+pub(crate) fn toml_error(path: &Path, text: &str, error: &toml::de::Error) -> Error {
     let start = error.span().map_or(0, |span| span.start);
     let line = text[..start.min(text.len())].matches('\n').count() + 1;
     let mut message = error.message().trim().replace('\n', ", ");

@@ -305,7 +305,7 @@ fn read_column(file: &ParquetFile, column: usize) -> Result<Option<Column>> {
     let mut integers = Vec::new();
     let mut floats = Vec::new();
     let kind = file.kind(column);
-    if kind == Kind::Other {
+    if matches!(kind, Kind::Date | Kind::Other) {
         return Ok(None);
     }
     let signed = kind != Kind::Integer { signed: false };

@@ -19,7 +19,7 @@ mod sheet;
 mod source;
 pub mod state_flows;
 mod states;
-mod text;
+pub(crate) mod text;
 #[cfg(test)]
 mod workbook;
 

@@ -34,7 +34,7 @@ pub(super) fn decode(bytes: &[u8]) -> Cow<'_, str> {
 /// A part of a GEOID with its leading zeros: `1` of 2 digits is `01`.
 ///
 /// An error is what was expected and found.
-pub(super) fn code(text: &str, digits: usize) -> std::result::Result<String, String> {
+pub(crate) fn code(text: &str, digits: usize) -> std::result::Result<String, String> {
     let is_code =
         !text.is_empty() && text.len() <= digits && text.bytes().all(|b| b.is_ascii_digit());
     if is_code {

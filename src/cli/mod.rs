@@ -15,6 +15,7 @@ pub mod demo;
 pub mod devices;
 pub mod engine;
 pub mod harmonize;
+pub mod histories;
 mod progress;
 pub mod seed;
 pub mod synth;

@@ -49,7 +49,7 @@ pub struct Buckets<'m, T> {
     /// Made when the first block finds no room.
     file: OnceLock<File>,
     file_end: AtomicU64,
-    buckets: Vec<Mutex<Vec<Block<T>>>>,
+    blocks: Vec<Mutex<Vec<Block<T>>>>,
 }
 
 #[derive(Debug)]
@@ -65,13 +65,13 @@ impl<'m, T: Pod> Buckets<'m, T> {
             memory,
             file: OnceLock::new(),
             file_end: AtomicU64::new(0),
-            buckets: (0..count).map(|_| Mutex::default()).collect(),
+            blocks: (0..count).map(|_| Mutex::default()).collect(),
         }
     }
 
     /// Number of buckets.
     pub fn count(&self) -> usize {
-        self.buckets.len()
+        self.blocks.len()
     }
 
     /// A writer for one thread.
@@ -134,7 +134,7 @@ impl<'m, T: Pod> Buckets<'m, T> {
     }
 
     fn blocks(&self, bucket: usize) -> std::sync::MutexGuard<'_, Vec<Block<T>>> {
-        self.buckets[bucket].lock().unwrap_or_else(PoisonError::into_inner)
+        self.blocks[bucket].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn scratch(&self) -> io::Result<&File> {

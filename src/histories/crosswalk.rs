@@ -186,7 +186,9 @@ impl<'g> PlacesBuilder<'g> {
             return Some(place);
         }
         self.report.partly_unknown += usize::from(unknown + territory > 0.0);
-        shares.iter_mut().for_each(|(_, share)| *share /= known);
+        for (_, share) in &mut shares {
+            *share /= known;
+        }
         // Most ZIP codes stay as they are for many quarters.
         let last = self.rows.get(&zip).and_then(|rows| rows.last()).map(|(_, place)| *place);
         if let Some(last) = last.filter(|last| *last < Place::TERRITORY)
@@ -227,5 +229,97 @@ impl<'g> PlacesBuilder<'g> {
             }
         }
         (self.places, self.report)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::geography::Geoid;
+    use crate::histories::date::Date;
+    use crate::histories::places::Location;
+
+    fn units(codes: &[&str]) -> Geography {
+        Geography::new(codes.iter().map(|&code| Geoid::new(code)).collect()).unwrap()
+    }
+
+    fn table(rows: &str) -> ZipTracts {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("zip.csv");
+        std::fs::write(&path, format!("ZIP,TRACT,RES_RATIO\n{rows}")).unwrap();
+        ZipTracts::read(&path).unwrap()
+    }
+
+    /// Units and shares of a ZIP code at a date, or where it is instead.
+    fn row(places: &Places, zip: &str, date: &str) -> std::result::Result<Vec<(u32, f64)>, Place> {
+        let place = places.at(Location::zip(Zip::parse(zip).unwrap()), Date::parse(date));
+        if place >= Place::TERRITORY {
+            return Err(place);
+        }
+        let mut shares = Vec::new();
+        places.for_each(place, |unit, share| shares.push((unit, share)));
+        assert_eq!(shares.len(), places.row_len(place));
+        Ok(shares)
+    }
+
+    #[test]
+    fn a_zip_code_is_spread_over_tracts_and_block_groups() {
+        let codes = ["010010001001", "010010001002", "010010002001", "010010002002"];
+        let units = units(&codes);
+        let codes = UnitCodes::new(&units).unwrap();
+        let mut builder = PlacesBuilder::new(&codes, Some(&[30.0, 10.0, 0.0, 0.0]));
+        // Quarters are 2011-Q1 and 2013-Q2. In the second, 10001 has 0.5 + 0.25 of known tracts,
+        // which become 2/3 and 1/3, and 0.2 of one that is not; its ratios sum to 0.95.
+        builder.add(
+            2011 * 4,
+            &table("10001,01001000100,1\n10002,72001000100,1\n10003,02001000100,1\n10004,01001000100,0\n"),
+        );
+        builder.add(
+            2013 * 4 + 1,
+            &table("10001,01001000100,0.5\n10001,01001000200,0.25\n10001,02001000100,0.2\n"),
+        );
+        let (places, report) = builder.finish();
+        assert_eq!(row(&places, "10001", "2011-12"), Ok(vec![(0, 0.75), (1, 0.25)]));
+        let late = row(&places, "10001", "2020-01").unwrap();
+        // Nobody lives in the second tract: its block groups share equally.
+        for ((unit, share), expected) in
+            late.into_iter().zip([0.5, 1.0 / 6.0, 1.0 / 6.0, 1.0 / 6.0])
+        {
+            assert!((share - expected).abs() < 1e-15, "{unit}: {share}");
+        }
+        assert_eq!(row(&places, "10002", "2020-01"), Err(Place::TERRITORY));
+        for zip in ["10003", "10004", "99999"] {
+            assert_eq!(row(&places, zip, "2011-01"), Err(Place::UNKNOWN), "{zip}");
+        }
+        let expected = ZipReport {
+            quarters: 2,
+            zips: 3,
+            off: 1,
+            worst: report.worst.clone(),
+            without_residents: 1,
+            partly_unknown: 1,
+            unknown: 1,
+            territory: 1,
+        };
+        assert_eq!(report, expected);
+        let (zip, sum) = report.worst.unwrap();
+        assert!(zip == "10001" && (sum - 0.95).abs() < 1e-15);
+    }
+
+    #[test]
+    fn units_may_be_coarser_than_tracts() {
+        let units = units(&["01001", "02158"]);
+        let codes = UnitCodes::new(&units).unwrap();
+        // 02270 was renamed to 02158.
+        assert_eq!(codes.unit_of("022700001001"), Some(1));
+        assert_eq!((codes.unit_of("010010001001"), codes.unit_of("999990001001")), (Some(0), None));
+        let mut builder = PlacesBuilder::new(&codes, None);
+        builder.add(
+            8044,
+            &table("10001,01001000100,0.5\n10001,01001000200,0.25\n10001,02270000100,0.25\n"),
+        );
+        let (places, _) = builder.finish();
+        let shares = row(&places, "10001", "").unwrap();
+        assert_eq!(shares, [(0, 0.5), (0, 0.25), (1, 0.25)]);
     }
 }

@@ -78,19 +78,19 @@ impl<'a> FlowSums<'a> {
         Self {
             places,
             years,
-            stayers: Sums::new(places.units() * years.count),
-            movers: Buckets::new(years.count * ranges, memory),
+            stayers: Sums::new(places.units() * years.count()),
+            movers: Buckets::new(years.count() * ranges, memory),
         }
     }
 
     /// Bytes that the stayers take.
     pub fn stayers_bytes(units: usize, years: Years) -> u64 {
-        (units * years.count * size_of::<u128>()) as u64
+        (units * years.count() * size_of::<u128>()) as u64
     }
 
     /// Ranges of origins.
     pub(super) fn ranges(&self) -> usize {
-        self.movers.count() / self.years.count
+        self.movers.count() / self.years.count()
     }
 
     /// Units of a range: those with [`range_of`](Self::range_of) equal to it.
@@ -111,7 +111,7 @@ impl<'a> FlowSums<'a> {
     }
 
     pub(super) fn add_stayer_units(&self, year: usize, unit: u32, units: u128) {
-        self.stayers.add(unit as usize * self.years.count + year, units);
+        self.stayers.add(unit as usize * self.years.count() + year, units);
     }
 }
 
@@ -133,7 +133,7 @@ impl<'s, 'a> Asker<'s, 'a> {
             sums,
             movers: sums.movers.writer(),
             survey: Survey::new(sums.years),
-            left_out: vec![LeftOut::default(); sums.years.count],
+            left_out: vec![LeftOut::default(); sums.years.count()],
         }
     }
 
@@ -167,7 +167,7 @@ impl<'s, 'a> Asker<'s, 'a> {
 /// Adds a person who stayed at all of some addresses. Where an address was before does not matter,
 /// even if its ZIP code had other shares by then.
 fn add_stayed(sums: &FlowSums, answer: &Answer, left_out: &mut LeftOut) {
-    let persons = f64::from(answer.days) / f64::from(YEAR_DAYS * answer.now.len() as i32);
+    let persons = f64::from(answer.days) / (f64::from(YEAR_DAYS) * answer.now.len() as f64);
     for now in answer.now {
         if !left_out.add(&[now.place], persons) {
             sums.add_stayer(answer.year, now.place, persons);
@@ -183,8 +183,8 @@ fn add_moved(
     answer: &Answer,
     left_out: &mut LeftOut,
 ) -> Result<()> {
-    let pairs = (answer.before.len() * answer.now.len()) as i32;
-    let persons = f64::from(answer.days) / f64::from(YEAR_DAYS * pairs);
+    let pairs = (answer.before.len() * answer.now.len()) as f64;
+    let persons = f64::from(answer.days) / (f64::from(YEAR_DAYS) * pairs);
     for before in answer.before {
         for now in answer.now {
             let within_unit = before.place == now.place && sums.places.is_unit(now.place);

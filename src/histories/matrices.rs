@@ -63,7 +63,8 @@ impl FlowSums<'_> {
         row_lens.sort_unstable_by_key(|(range, _)| *range);
         let row_lens: Vec<u32> = row_lens.into_iter().flat_map(|(_, lens)| lens).collect();
         let chunks: Vec<Range<usize>> = (0..self.ranges()).map(|r| self.units_of(r)).collect();
-        let stayers = (0..n).map(|unit| persons(self.stayers.get(unit * self.years.count + year)));
+        let stayers =
+            (0..n).map(|unit| persons(self.stayers.get(unit * self.years.count() + year)));
         FlowMatrix::from_chunks(stayers.collect(), &row_lens, &chunks, room, |range, rows| {
             let (columns, flows) = rows;
             let made = entries.take(range)?;

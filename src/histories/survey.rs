@@ -12,24 +12,38 @@ use super::record::{Active, Listed, Residence, drop_po_boxes, drop_repeated, dro
 /// Months between the two places that the survey asks about.
 const LOOK_BACK_MONTHS: i32 = 12;
 
-/// Years that are asked about: a first one, and how many.
+/// Years that are asked about: end years of matrices.
+///
+/// Invariant: the last one is not before the first one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Years {
-    /// The first year, which is the end year of its matrix.
-    pub first: i32,
-    /// Number of years, at least 1.
-    pub count: usize,
+    first: i32,
+    last: i32,
 }
 
 impl Years {
+    /// From a first to a last year.
+    ///
+    /// # Panics
+    /// If the last one is before the first one.
+    pub fn new(first: i32, last: i32) -> Self {
+        assert!(first <= last, "years {first} to {last}");
+        Self { first, last }
+    }
+
+    /// Number of years.
+    pub fn count(self) -> usize {
+        (self.last - self.first + 1) as usize
+    }
+
     /// The years in order.
     pub fn iter(self) -> impl Iterator<Item = i32> {
-        self.first..self.first + self.count as i32
+        self.first..=self.last
     }
 
     /// All of their months.
     fn months(self) -> Range<Month> {
-        Month::january(self.first)..Month::january(self.first + self.count as i32)
+        Month::january(self.first)..Month::january(self.last + 1)
     }
 }
 
@@ -131,7 +145,7 @@ impl Survey {
             years,
             spells: Vec::new(),
             counts: RuleCounts::default(),
-            year_counts: vec![YearCounts::default(); years.count],
+            year_counts: vec![YearCounts::default(); years.count()],
         }
     }
 

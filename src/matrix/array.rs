@@ -13,6 +13,7 @@ use memmap2::{Mmap, MmapMut, MmapOptions};
 use rayon::prelude::*;
 
 use super::csr::split_rows;
+use crate::input::release;
 use crate::scratch::write_at;
 
 /// Elements that are read many times and written once.
@@ -229,22 +230,6 @@ impl<V: Pod> NewEntries<V> {
                 Ok((Array::mapped(map(0)?, true), Array::mapped(map(1)?, true)))
             }
         }
-    }
-}
-
-/// Takes pages of a mapped file off this process. The file stays in the system's cache.
-pub(super) fn release(map: &Mmap, start: usize, len: usize) {
-    // Whoever touches a page is given those around it too, also some that were released before.
-    const AROUND: usize = 64 << 10;
-    let (start, len) = (start.saturating_sub(AROUND), len + start.min(AROUND));
-    #[cfg(unix)]
-    if len > 0 {
-        // SAFETY: the map is shared and read-only, so its pages are those of the file; when read
-        // again, here or by another thread, they are mapped again with the same content.
-        let advice =
-            unsafe { map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, start, len) };
-        // It is advice only: memory use is higher without it.
-        drop(advice);
     }
 }
 

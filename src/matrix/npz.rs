@@ -11,12 +11,13 @@ use std::sync::Mutex;
 
 use rayon::prelude::*;
 
-use super::array::{FillError, release};
+use super::array::FillError;
 use super::csr::{CHUNK_ENTRIES, row_ranges, split_per_row};
 use super::npy::{Element, Elements, Npy};
 use super::npz_archive::Archive;
 use super::{AnyFlowMatrix, Csr, FlowMatrix, Room, Value};
-use crate::{Error, Result, input};
+use crate::input::{self, release};
+use crate::{Error, Result};
 
 pub use super::npz_write::{Array, write, write_arrays};
 

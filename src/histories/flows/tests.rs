@@ -17,7 +17,12 @@ use crate::histories::record::Category;
 use crate::histories::tasks;
 use crate::matrix::{FlowMatrix, Room};
 
-const YEARS: Years = Years { first: 2011, count: 4 };
+/// Number of years from 2011 on.
+const YEARS: usize = 4;
+
+fn years() -> Years {
+    Years::new(2011, 2014)
+}
 
 /// Three tracts of two to four block groups, and two quarters of ZIP codes over them.
 fn places() -> Places {
@@ -31,7 +36,8 @@ fn places() -> Places {
     let tract = |k: usize| units.geoids()[[0, 2, 6][k]].as_str()[..11].to_owned();
     for (quarter, ratios) in [(8045, [0.25, 0.5, 0.25]), (8050, [0.0, 0.1, 0.8])] {
         let path = folder.path().join("zip.csv");
-        let rows: String = (0..3).map(|k| format!("12345,{},{}\n", tract(k), ratios[k])).collect();
+        let row = |k| format!("12345,{},{}\n", tract(k), ratios[k]);
+        let rows = [0, 1, 2].map(row).concat();
         let other = format!("54321,{},1\n", tract(0));
         std::fs::write(&path, format!("ZIP,TRACT,RES_RATIO\n{rows}{other}")).unwrap();
         builder.add(quarter, &ZipTracts::read(&path).unwrap());
@@ -42,14 +48,14 @@ fn places() -> Places {
 /// Persons with up to 5 of 12 addresses, some of them in ZIP codes or unknown.
 fn people(places: &Places, count: usize) -> Vec<Vec<Residence>> {
     let mut rng = ChaCha8Rng::seed_from_u64(7);
-    let mut location = |address: u64| match address {
+    let location = |address: u64| match address {
         0..9 => Location::unit(address as u32),
         9 => Location::zip(Zip::parse("12345").unwrap()),
         10 => Location::zip(Zip::parse("54321").unwrap()),
         11 => Location::UNKNOWN,
         _ => Location::TERRITORY,
     };
-    let mut residence = |rng: &mut ChaCha8Rng| {
+    let residence = |rng: &mut ChaCha8Rng| {
         let (year, month) = (rng.random_range(2009..2015), rng.random_range(1..=12));
         let date = Date::new(year, month, rng.random_range(1..=28));
         let address = rng.random_range(0..13);
@@ -77,7 +83,7 @@ fn sum(places: &Places, people: &[Vec<Residence>], threads: usize, size_bytes: u
     let room = Room::limited(size_bytes, folder.path().to_owned());
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     pool.install(|| {
-        let sums = FlowSums::new(places, YEARS, &memory);
+        let sums = FlowSums::new(places, years(), &memory);
         let chunks: Vec<&[Vec<Residence>]> = people.chunks(50).collect();
         let askers = tasks::each(
             chunks.len(),
@@ -89,14 +95,13 @@ fn sum(places: &Places, people: &[Vec<Residence>], threads: usize, size_bytes: u
                     .try_for_each(|person| asker.ask(Listed::default(), &mut person.clone()))
             },
         );
-        let (mut left_out, mut days) =
-            (vec![LeftOut::default(); YEARS.count], vec![0; YEARS.count]);
+        let (mut left_out, mut days) = (vec![LeftOut::default(); YEARS], vec![0; YEARS]);
         for asker in askers.unwrap() {
             let (survey, own) = asker.finish().unwrap();
             left_out.iter_mut().zip(own).for_each(|(all, own)| *all += own);
             days.iter_mut().zip(survey.year_counts).for_each(|(all, own)| *all += own.days);
         }
-        let years = 0..YEARS.count;
+        let years = 0..YEARS;
         let matrices = years.map(|year| sums.take_year(year, size_bytes, &memory, &room).unwrap());
         (matrices.collect(), left_out, days)
     })
@@ -105,8 +110,8 @@ fn sum(places: &Places, people: &[Vec<Residence>], threads: usize, size_bytes: u
 /// `G' (A - diag A) G + diag(G' diag(A))`, with a row of A and of G per address and place.
 fn by_formula(places: &Places, people: &[Vec<Residence>]) -> Vec<CsMat<f64>> {
     let mut nodes = BTreeMap::new();
-    let mut entries = vec![Vec::new(); YEARS.count];
-    let mut survey = Survey::new(YEARS);
+    let mut entries = vec![Vec::new(); YEARS];
+    let mut survey = Survey::new(years());
     for person in people {
         survey
             .ask(Listed::default(), &mut person.clone(), |answer| {

@@ -23,7 +23,7 @@ struct Told {
 }
 
 fn ask(first: &str, last: &str, records: &[Record]) -> Told {
-    let years = Years { first: 2008, count: 12 };
+    let years = Years::new(2008, 2019);
     let listed = Listed { first: Date::parse(first), last: Date::parse(last) };
     let mut residences: Vec<Residence> = records.iter().map(|&record| residence(record)).collect();
     let mut survey = Survey::new(years);
@@ -38,7 +38,8 @@ fn ask(first: &str, last: &str, records: &[Record]) -> Told {
             } else {
                 format!("{}>{}", names(answer.before), names(answer.now))
             };
-            *days.entry((years.first + answer.year as i32, told)).or_insert(0) += answer.days;
+            let year = years.iter().nth(answer.year).unwrap();
+            *days.entry((year, told)).or_insert(0) += answer.days;
             Ok::<(), ()>(())
         })
         .unwrap();
@@ -244,7 +245,7 @@ fn runs_of_months_are_the_months_one_by_one() {
         (state >> 33) % n
     };
     for _ in 0..2000 {
-        let dates: Vec<String> = (0..1 + random(6))
+        let dates: Vec<String> = (0..=random(6))
             .map(|_| format!("{}-{:02}-{:02}", 2009 + random(5), 1 + random(12), 1 + random(28)))
             .collect();
         let names = ["a", "b", "c", "d"];

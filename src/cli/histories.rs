@@ -1,0 +1,216 @@
+//! `flowrake histories`: from address histories to a seed per year.
+
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use flowrake::histories::study::{Budget, Report, YearRow, collect};
+use flowrake::histories::study_file::Study;
+use flowrake::histories::survey::Years;
+use flowrake::matrix::file;
+use flowrake::output::Outputs;
+use flowrake::report::{Manifest, Output, hash_inputs};
+use serde::Serialize;
+
+/// Turn address histories of persons into a seed per year
+///
+/// Every person is asked, in each month of a year, where they lived a year ago, as the American
+/// Community Survey does. Addresses become units by the answers of a geocoder or, failing that, by
+/// their ZIP code: persons of a ZIP code are spread over its units by residents. The matrices are the
+/// same bytes for any order of records, number of threads and memory.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example: seeds of nine years
+  flowrake histories study.toml --years 2011-2019 --out seeds --memory 4GB
+
+study.toml names the files; columns and categories that have other names than these are given as
+person_id = \"PID\" and so on:
+  units = \"units.csv\"                            # geoid, population
+  latest_date = \"2023-12-31\"                     # later dates are taken as missing
+  geocoded = [\"answers.csv\"]                     # results of the Census batch geocoder
+  zip_tracts = [\"ZIP_TRACT_032015.xlsx\"]         # HUD crosswalks, month and year in the name
+  zips = { files = [\"zips.csv\"] }                # address_id, zip: of addresses not geocoded
+  categories = { po_box = [\"P\"], other = [\"F\", \"G\", \"H\", \"R\", \"S\"] }
+  [persons]
+  files = [\"persons.parquet\"]                    # person_id, first_seen, last_seen, deceased
+  [addresses]
+  files = [\"addresses/\"]                         # person_id, address_id, effective_date, category
+or, in place of the last two, a row per person with columns address_id_1, effective_date_1,
+category_1, address_id_2 and so on:
+  [wide]
+  files = [\"people.csv\"]
+
+Files are .csv or .parquet; a folder stands for all in it. Into DIR go seed-2011.npz and so on,
+units.csv, years.csv with persons, movers and destinations by year, and manifest.json, which counts
+what was found in the records and what the rules did.")]
+pub struct Args {
+    /// Study file
+    #[arg(value_name = "STUDY.toml")]
+    study: PathBuf,
+    /// End years of the matrices: people by where they lived in t - 1 and live in t
+    #[arg(long, visible_alias = "year", value_name = "YEAR[-YEAR]", value_parser = years)]
+    years: Years,
+    /// Folder to write into; created if need be
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Kind of the matrix files
+    #[arg(long, value_enum, default_value_t = Format::Npz)]
+    format: Format,
+    /// Memory to use, as 800MB or 4GB; records that do not fit go to files without a name in DIR
+    #[arg(long, value_name = "SIZE", value_parser = super::size_bytes)]
+    memory: Option<u64>,
+    /// Print the result as one JSON object on standard output
+    #[arg(long)]
+    json: bool,
+    /// No summary
+    #[arg(long)]
+    quiet: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    Npz,
+    Parquet,
+}
+
+/// `2011` or `2011-2019`
+fn years(text: &str) -> Result<Years, String> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let year = |text: &str| text.parse::<i32>().ok().filter(|year| (1901..=2200).contains(year));
+    let range = year(first).zip(year(last)).filter(|(first, last)| first <= last);
+    range
+        .map(|(first, last)| Years::new(first, last))
+        .ok_or_else(|| format!("expected years as 2011 or 2011-2019, found `{text}`"))
+}
+
+/// What a run found.
+#[derive(Serialize)]
+struct Summary {
+    #[serde(flatten)]
+    found: Report,
+    years: Vec<YearRow>,
+}
+
+/// Runs the command.
+pub fn run(args: &Args) -> Result<()> {
+    let study = Study::read(&args.study)?;
+    std::fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
+    let seeds = args.years.iter().map(|year| args.out.join(args.format.name(year)));
+    let seeds: Vec<PathBuf> = seeds.collect();
+    let [units, table, manifest] =
+        ["units.csv", "years.csv", "manifest.json"].map(|name| args.out.join(name));
+    let all = seeds.iter().chain([&units, &table, &manifest]);
+    super::refuse_inputs(all.map(PathBuf::as_path), &study.inputs)?;
+
+    let budget = Budget::new(args.memory, &args.out, &study, args.years)?;
+    let collected = collect(&study, args.years, &budget)?;
+    let mut rows = Vec::new();
+    let mut outputs = Vec::new();
+    for ((k, year), path) in args.years.iter().enumerate().zip(&seeds) {
+        let matrix = collected.take_year(k, &budget)?;
+        file::write(path, &matrix, &study.units, &metadata(year, &study))?;
+        rows.push(collected.year_row(k, year, &matrix));
+        outputs.push(Output { path: path.clone(), what: "seed matrix" });
+    }
+    let summary = Summary { found: collected.report, years: rows };
+    outputs.push(Output { path: units.clone(), what: "units" });
+    outputs.push(Output { path: table.clone(), what: "yearly table" });
+    let mut files = Outputs::default();
+    files.add(&units, |file| super::write_units(file, &study.units))?;
+    files.add(&table, |file| write_rows(file, &summary.years))?;
+    let command = std::env::args().collect();
+    let json = Manifest::new(command, hash_inputs(&study.inputs)?, outputs, &summary).to_json();
+    files.add(&manifest, |file| file.write_all(json.as_bytes()))?;
+    files.commit()?;
+    if args.json {
+        super::print(&format!("{}\n", serde_json::to_string(&summary)?))?;
+    } else if !args.quiet {
+        eprint!("{}", text(&args.out, &summary));
+    }
+    Ok(())
+}
+
+impl Format {
+    fn name(self, year: i32) -> String {
+        match self {
+            Self::Npz => format!("seed-{year}.npz"),
+            Self::Parquet => format!("seed-{year}.parquet"),
+        }
+    }
+}
+
+fn metadata(year: i32, study: &Study) -> Vec<(String, String)> {
+    let mut pairs = vec![
+        ("flowrake.version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+        ("flowrake.year".to_owned(), year.to_string()),
+    ];
+    pairs.extend(study.units.level().map(|l| ("flowrake.level".to_owned(), l.to_string())));
+    pairs
+}
+
+fn write_rows(file: impl io::Write, rows: &[YearRow]) -> io::Result<()> {
+    let mut out = csv::Writer::from_writer(file);
+    for row in rows {
+        out.serialize(row)?;
+    }
+    out.flush()
+}
+
+/// What a person wants to know, one subject a line.
+fn text(out: &Path, summary: &Summary) -> String {
+    let Report { input, places, persons, rules, .. } = &summary.found;
+    let covered = places.addresses;
+    let percent = |n: u64| 100.0 * n as f64 / covered.total().max(1) as f64;
+    let mut lines = vec![
+        format!(
+            "{}: {} persons, {} address records; {} persons without a row, {} without an address, \
+             {} with rows that disagree",
+            out.display(),
+            rules.persons,
+            input.address_records,
+            persons.without_row,
+            persons.without_address,
+            persons.disagreeing
+        ),
+        format!(
+            "  addresses: {}; {:.2} % in one unit, {:.2} % by ZIP code, {:.2} % in territories, \
+             {:.2} % unknown",
+            covered.total(),
+            percent(covered.exact),
+            percent(covered.by_zip),
+            percent(covered.territory),
+            percent(covered.unknown + covered.unanswered)
+        ),
+        format!(
+            "  dropped: {} records without a date, {} post-office boxes near another address, {} \
+             repeated; {} persons have no history",
+            rules.undated_dropped,
+            rules.po_boxes_dropped,
+            rules.repeated_dropped,
+            rules.without_history
+        ),
+    ];
+    for (what, noted) in [
+        ("dates out of range", &input.dates_out_of_range),
+        ("listed dates that end before they start", &input.reversed),
+        ("unknown categories", &input.unknown_categories),
+    ] {
+        if let Some(first) = &noted.first {
+            lines.push(format!("  {what}: {}, first {first}", noted.count));
+        }
+    }
+    for row in &summary.years {
+        lines.push(format!(
+            "  {}: {} active, {:.1} stayers, {:.1} movers, {:.1} unknown, {} nonzeros, {:.1} \
+             destinations an origin",
+            row.year,
+            row.active,
+            row.stayers,
+            row.movers,
+            row.unknown + row.territory,
+            row.nonzeros,
+            row.mean_destinations
+        ));
+    }
+    lines.join("\n") + "\n"
+}

@@ -1,0 +1,8 @@
+//! Files of persons, addresses and answers about them, on their way to records.
+
+pub mod answers;
+pub mod fields;
+pub mod forms;
+pub mod rows;
+
+pub use fields::{Noted, Notes};
