@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::Scaling;
 use crate::geography::Partition;
-use crate::kernels::{self, Destination, Lanes, Weights, add_lanes_of_class};
+use crate::kernels::{self, ClassSums, Destination, Weights};
 use crate::matrix::{Csr, Value, row_ranges, split_per_row};
 
 /// Entries per range of rows: about 1 MiB, enough to hide the cost of handing it to a thread.
@@ -58,23 +58,32 @@ impl<'a, V: Value> Passes<'a, V> {
 
     /// Scaled row sums.
     pub(crate) fn origin_sums(&self, scaling: &Scaling) -> Vec<f64> {
+        let weights = self.weights(scaling, Weights::of(scaling));
         let mut sums = vec![0.0; self.table.rows()];
-        self.ranges.par_iter().zip(split_per_row(&self.ranges, &mut sums)).for_each(
-            |(rows, out)| {
-                kernels::origin_sums(self.table, scaling, rows.clone(), out);
-                self.table.release(rows.clone());
-            },
-        );
+        let tasks = self.ranges.par_iter().zip(split_per_row(&self.ranges, &mut sums));
+        tasks.for_each_init(SharedWeights::default, |own, (rows, mut out)| {
+            weights.each_run(own, rows, |weights, run| {
+                let sums;
+                (sums, out) = std::mem::take(&mut out).split_at_mut(run.len());
+                kernels::origin_sums(self.table, &scaling.origin, weights, run, sums);
+            });
+            self.table.release(rows.clone());
+        });
         sums
     }
 
-    /// Whether so many neighbors share their block factors that it pays to multiply them into those
-    /// of the destinations once for all of them.
-    fn rows_share_blocks(&self, scaling: &Scaling) -> bool {
+    /// The weights of the rows. Those of blocks are multiplied into those of the columns once for
+    /// all neighbors that share them, where these are so many that it pays.
+    fn weights<'s>(&self, scaling: &'s Scaling, weights: Weights<'s>) -> RowWeights<'s> {
         let entries = self.table.nnz();
         let most = entries / 4 / self.table.columns().max(1);
-        !scaling.blocks.is_empty()
-            && runs_of_rows(scaling, 0..self.table.rows()).take(most + 1).count() <= most
+        let rows = 0..self.table.rows();
+        match weights {
+            Weights::Blocks(_) if runs_of_rows(scaling, rows).take(most + 1).count() <= most => {
+                RowWeights::Shared(scaling)
+            }
+            weights => RowWeights::Each(weights),
+        }
     }
 
     /// Scaled column sums.
@@ -169,28 +178,47 @@ impl<'a, V: Value> Passes<'a, V> {
 
     /// Scaled sums over the columns of each class.
     pub(super) fn sums_by_class(&self, classes: &Partition, scaling: &Scaling) -> Vec<f64> {
-        let weights = Weights::of(scaling, classes);
-        let shared = self.rows_share_blocks(scaling);
+        let weights = self.weights(scaling, Weights::toward(scaling, classes));
         let ranges = row_ranges(self.table.row_ptr(), CLASS_RANGE_ENTRIES);
-        let partial: Vec<Vec<Lanes>> = ranges
+        let partial: Vec<Vec<f64>> = ranges
             .into_par_iter()
             .map_init(SharedWeights::default, |own, rows| {
-                let (o, class_of) = (&scaling.origin, classes.cell_of());
-                let mut out = vec![Lanes::default(); classes.cells()];
-                if shared {
-                    for run in runs_of_rows(scaling, rows.clone()) {
-                        let weights = Weights::Destinations(own.of(scaling, run.start));
-                        kernels::class_sums(self.table, o, &weights, run, class_of, &mut out);
-                    }
-                } else {
-                    kernels::class_sums(self.table, o, &weights, rows.clone(), class_of, &mut out);
-                }
+                let mut out = ClassSums::new(classes);
+                weights.each_run(own, &rows, |weights, run| {
+                    kernels::class_sums(self.table, &scaling.origin, weights, run, &mut out);
+                });
                 self.table.release(rows);
-                out
+                out.sums().collect()
             })
             .collect();
-        let of = |class: usize| partial.iter().map(|out| add_lanes_of_class(&out[class])).sum();
-        (0..classes.cells()).map(of).collect()
+        (0..classes.cells()).map(|class| partial.iter().map(|sums| sums[class]).sum()).collect()
+    }
+}
+
+/// The weights of rows in a pass.
+enum RowWeights<'s> {
+    /// Those of this scaling, of many neighbors the same.
+    Shared(&'s Scaling),
+    /// What each row looks up.
+    Each(Weights<'s>),
+}
+
+impl RowWeights<'_> {
+    /// Makes `pass` over runs of `rows`, one after the other, with the weights of each.
+    fn each_run(
+        &self,
+        own: &mut SharedWeights,
+        rows: &Range<usize>,
+        mut pass: impl FnMut(&Weights, Range<usize>),
+    ) {
+        match self {
+            Self::Shared(scaling) => {
+                for run in runs_of_rows(scaling, rows.clone()) {
+                    pass(&Weights::Destinations(own.of(scaling, run.start)), run);
+                }
+            }
+            Self::Each(weights) => pass(weights, rows.clone()),
+        }
     }
 }
 
@@ -235,7 +263,39 @@ impl SharedWeights {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use super::super::{Entries, Groups, Margin};
     use super::*;
+    use crate::matrix::FlowMatrix;
+
+    #[test]
+    fn shared_weights_give_the_same_bits() {
+        let part = |cells: u32| {
+            let codes = (0..cells).map(|c| c.to_string()).collect();
+            let cell_of = (0..40).map(|unit| unit * cells / 40).collect();
+            Arc::new(Partition::from_parts("p", cell_of, codes))
+        };
+        let triplets: Vec<(u32, u32, f64)> =
+            (0..1600).map(|k| (k / 40, k % 40, 1.0 / f64::from(k + 3))).collect();
+        let matrix = FlowMatrix::from_triplets(40, &triplets);
+        let passes = Passes::new(matrix.movers());
+        let (few, many) = (part(4), part(20));
+        let block = |p: &Arc<Partition>| Groups::Block(p.clone(), few.clone());
+        let margin = |groups| Margin { groups, entries: Entries::All };
+        let mut scaling = Scaling::identity(40);
+        scaling.destination = (0..40).map(|j| 1.0 / f64::from(j + 1)).collect();
+        let factors = |n: u32| -> Vec<f64> { (0..n).map(|k| 1.0 / f64::from(k + 7)).collect() };
+        scaling.apply(&margin(block(&few)), &factors(16));
+        let weights = |scaling| passes.weights(scaling, Weights::Blocks(scaling));
+        assert!(matches!(weights(&scaling), RowWeights::Shared(_)));
+        let mut apart = scaling.clone();
+        // Twenty groups of origins are more than pays; theirs are all 1.
+        apart.apply(&margin(block(&many)), &[1.0; 80]);
+        assert!(matches!(weights(&apart), RowWeights::Each(_)));
+        assert_eq!(passes.origin_sums(&scaling), passes.origin_sums(&apart));
+        assert_eq!(passes.sums_by_class(&few, &scaling), passes.sums_by_class(&few, &apart));
+    }
 
     #[test]
     fn ranges_cover_every_row_once() {
