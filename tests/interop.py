@@ -164,6 +164,14 @@ def parquet_written():
         assert table["destination"].to_pylist() == list(CODES[wanted.col])
         assert table["flow"].type == pa.from_numpy_dtype(dtype)
         assert np.array_equal(table["flow"].to_numpy(), wanted.data)
+        used = sorted({code.encode() for code in CODES[wanted.row]})
+        origin, destination, _ = (chunks_of(FOLDER / "out.parquet", k) for k in range(3))
+        assert [c.statistics.min.encode() for c in origin] == used[:1]
+        assert [c.statistics.max.encode() for c in origin] == used[-1:]
+        for chunk in [*origin, *destination]:
+            assert (chunk.compression, chunk.num_values) == ("ZSTD", len(table))
+            assert chunk.has_dictionary_page and "RLE_DICTIONARY" in chunk.encodings
+        assert destination[0].statistics is None
         convert("out.parquet", "back.npz", *units)
         assert_same(sp.load_npz(FOLDER / "back.npz"), matrix, dtype, "geoids")
         convert("out.parquet", "out.csv", *units)
