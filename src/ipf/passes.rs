@@ -58,7 +58,7 @@ impl<'a, V: Value> Passes<'a, V> {
 
     /// Scaled row sums.
     pub(crate) fn origin_sums(&self, scaling: &Scaling) -> Vec<f64> {
-        let weights = self.weights(scaling, Weights::of(scaling));
+        let weights = self.weights(scaling, None);
         let mut sums = vec![0.0; self.table.rows()];
         let tasks = self.ranges.par_iter().zip(split_per_row(&self.ranges, &mut sums));
         tasks.for_each_init(SharedWeights::default, |own, (rows, mut out)| {
@@ -72,18 +72,27 @@ impl<'a, V: Value> Passes<'a, V> {
         sums
     }
 
-    /// The weights of the rows. Those of blocks are multiplied into those of the columns once for
-    /// all neighbors that share them, where these are so many that it pays.
-    fn weights<'s>(&self, scaling: &'s Scaling, weights: Weights<'s>) -> RowWeights<'s> {
-        let entries = self.table.nnz();
-        let most = entries / 4 / self.table.columns().max(1);
+    /// The weights of the rows, for sums over `classes` of columns or over all. Those of blocks are
+    /// multiplied into those of the columns once for all neighbors that share them, where these are
+    /// so many that it pays.
+    fn weights<'s>(&self, scaling: &'s Scaling, classes: Option<&'s Partition>) -> RowWeights<'s> {
+        let most = self.table.nnz() / 4 / self.table.columns().max(1);
         let rows = 0..self.table.rows();
-        match weights {
-            Weights::Blocks(_) if runs_of_rows(scaling, rows).take(most + 1).count() <= most => {
-                RowWeights::Shared(scaling)
-            }
-            weights => RowWeights::Each(weights),
+        if scaling.blocks.is_empty() || runs_of_rows(scaling, rows).nth(most).is_some() {
+            return RowWeights::Each(match classes {
+                Some(classes) => Weights::toward(scaling, classes),
+                None => Weights::of(scaling),
+            });
         }
+        let alike = |classes: &&Partition| {
+            scaling.blocks.iter().all(|block| block.destination.unites(classes))
+                && kernels::of_classes(&scaling.destination, classes).is_some()
+        };
+        let classes = classes.filter(alike).map(|classes| {
+            let (ptr, members) = classes.members();
+            (classes, ptr[..classes.cells()].iter().map(|&first| members[first as usize]).collect())
+        });
+        RowWeights::Shared { scaling, classes }
     }
 
     /// Scaled column sums.
@@ -178,7 +187,7 @@ impl<'a, V: Value> Passes<'a, V> {
 
     /// Scaled sums over the columns of each class.
     pub(super) fn sums_by_class(&self, classes: &Partition, scaling: &Scaling) -> Vec<f64> {
-        let weights = self.weights(scaling, Weights::toward(scaling, classes));
+        let weights = self.weights(scaling, Some(classes));
         let ranges = row_ranges(self.table.row_ptr(), CLASS_RANGE_ENTRIES);
         let partial: Vec<Vec<f64>> = ranges
             .into_par_iter()
@@ -197,8 +206,9 @@ impl<'a, V: Value> Passes<'a, V> {
 
 /// The weights of rows in a pass.
 enum RowWeights<'s> {
-    /// Those of this scaling, of many neighbors the same.
-    Shared(&'s Scaling),
+    /// Those of this scaling, of many neighbors the same; where columns of a class have the same, with
+    /// the classes and a column of each.
+    Shared { scaling: &'s Scaling, classes: Option<(&'s Partition, Vec<u32>)> },
     /// What each row looks up.
     Each(Weights<'s>),
 }
@@ -212,9 +222,15 @@ impl RowWeights<'_> {
         mut pass: impl FnMut(&Weights, Range<usize>),
     ) {
         match self {
-            Self::Shared(scaling) => {
+            Self::Shared { scaling, classes } => {
                 for run in runs_of_rows(scaling, rows.clone()) {
-                    pass(&Weights::Destinations(own.of(scaling, run.start)), run);
+                    let weights = own.of(scaling, classes.as_ref().map(|c| &*c.1), run.start);
+                    match classes {
+                        Some((classes, _)) => {
+                            pass(&Weights::Classes(classes, weights.to_vec()), run);
+                        }
+                        None => pass(&Weights::Destinations(weights), run),
+                    }
                 }
             }
             Self::Each(weights) => pass(weights, rows.clone()),
@@ -248,14 +264,19 @@ struct SharedWeights {
 }
 
 impl SharedWeights {
-    fn of(&mut self, scaling: &Scaling, i: usize) -> &[f64] {
+    /// Those of origin i, toward some destinations or all.
+    fn of(&mut self, scaling: &Scaling, some: Option<&[u32]>, i: usize) -> &[f64] {
         let cells = || scaling.blocks.iter().map(|block| block.origin.cell_of()[i]);
         if self.weights.is_empty() || !cells().eq(self.cells.iter().copied()) {
             self.cells = cells().collect();
             let rows: Vec<_> = scaling.blocks.iter().map(|block| block.row(i)).collect();
-            let weight = |(j, &d): (usize, &f64)| rows.iter().fold(d, |w, row| w * row.factor(j));
+            let d = &scaling.destination;
+            let weight = |j: usize| rows.iter().fold(d[j], |w, row| w * row.factor(j));
             self.weights.clear();
-            self.weights.extend(scaling.destination.iter().enumerate().map(weight));
+            match some {
+                Some(some) => self.weights.extend(some.iter().map(|&j| weight(j as usize))),
+                None => self.weights.extend((0..d.len()).map(weight)),
+            }
         }
         &self.weights
     }
@@ -268,6 +289,14 @@ mod tests {
     use super::super::{Entries, Groups, Margin};
     use super::*;
     use crate::matrix::FlowMatrix;
+
+    /// Whether weights are shared and, if so, by class.
+    fn by_class(passes: &Passes<f64>, scaling: &Scaling, classes: &Partition) -> Option<bool> {
+        match passes.weights(scaling, Some(classes)) {
+            RowWeights::Shared { classes, .. } => Some(classes.is_some()),
+            RowWeights::Each(_) => None,
+        }
+    }
 
     #[test]
     fn shared_weights_give_the_same_bits() {
@@ -287,13 +316,21 @@ mod tests {
         scaling.destination = (0..40).map(|j| 1.0 / f64::from(j + 1)).collect();
         let factors = |n: u32| -> Vec<f64> { (0..n).map(|k| 1.0 / f64::from(k + 7)).collect() };
         scaling.apply(&margin(block(&few)), &factors(16));
-        let weights = |scaling| passes.weights(scaling, Weights::Blocks(scaling));
-        assert!(matches!(weights(&scaling), RowWeights::Shared(_)));
+        assert_eq!(by_class(&passes, &scaling, &few), Some(false));
         let mut apart = scaling.clone();
         // Twenty groups of origins are more than pays; theirs are all 1.
         apart.apply(&margin(block(&many)), &[1.0; 80]);
-        assert!(matches!(weights(&apart), RowWeights::Each(_)));
+        assert_eq!(by_class(&passes, &apart, &few), None);
         assert_eq!(passes.origin_sums(&scaling), passes.origin_sums(&apart));
+        assert_eq!(passes.sums_by_class(&few, &scaling), passes.sums_by_class(&few, &apart));
+
+        // Destinations of a class alike, and of a block.
+        for scaling in [&mut scaling, &mut apart] {
+            scaling.destination = (0..40).map(|j| 1.0 / f64::from(j / 10 + 1)).collect();
+        }
+        assert_eq!(by_class(&passes, &scaling, &few), Some(true));
+        assert_eq!(by_class(&passes, &scaling, &many), Some(true));
+        assert_eq!(by_class(&passes, &scaling, &part(2)), Some(false));
         assert_eq!(passes.sums_by_class(&few, &scaling), passes.sums_by_class(&few, &apart));
     }
 
