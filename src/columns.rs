@@ -2,17 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
 use parquet::basic::{ConvertedType, Type};
-use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
-use parquet::data_type::{ByteArray, DataType};
 use parquet::errors::ParquetError;
-use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
+use parquet::schema::types::ColumnDescPtr;
 
-use crate::{Error, Result, input};
+mod chunk;
+mod entries;
+mod source;
 
-/// Rows decoded at a time.
-const BATCH_ROWS: usize = 1 << 16;
+use chunk::text_of;
+pub(crate) use chunk::{Batch, Chunk, Values};
+use source::Source;
+
+use crate::{Error, Result};
 
 /// What a column stores, as far as this program reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,59 +31,18 @@ pub(crate) enum Kind {
     Other,
 }
 
-/// The values of a batch that are not null.
-pub(crate) enum Values<'a> {
-    Texts(&'a [ByteArray]),
-    Ints32(&'a [i32]),
-    Ints64(&'a [i64]),
-    Floats(&'a [f32]),
-    Doubles(&'a [f64]),
-}
-
-macro_rules! values_from {
-    ($($variant:ident($number:ty)),*) => {
-        $(impl<'a> From<&'a [$number]> for Values<'a> {
-            fn from(values: &'a [$number]) -> Self {
-                Self::$variant(values)
-            }
-        })*
-    };
-}
-
-values_from!(Texts(ByteArray), Ints32(i32), Ints64(i64), Floats(f32), Doubles(f64));
-
-/// A run of rows of one column.
-pub(crate) struct Batch<'a> {
-    /// Row in the file of the first value or null.
-    pub first_row: usize,
-    /// Definition level per row, where rows may be null: 0 is null.
-    pub present: Option<&'a [i16]>,
-    pub values: Values<'a>,
-}
-
-impl Batch<'_> {
-    /// Row in the file of the first null.
-    pub fn first_null(&self) -> Option<usize> {
-        Some(self.first_row + self.present?.iter().position(|&p| p == 0)?)
-    }
-}
-
 /// An open Parquet file. Rows are counted from 0 over all row groups.
 pub(crate) struct ParquetFile {
     path: PathBuf,
-    reader: SerializedFileReader<Bytes>,
+    reader: SerializedFileReader<Source>,
     group_starts: Vec<usize>,
 }
 
 impl ParquetFile {
     pub fn open(path: &Path) -> Result<Self> {
-        let map = input::map(path)?;
-        let reader = SerializedFileReader::new(Bytes::from_owner(map)).map_err(|e| {
-            Error::data(
-                path,
-                "",
-                format!("expected a complete Parquet file, found: {}", text_of(&e)),
-            )
+        let reader = SerializedFileReader::new(Source::open(path)?).map_err(|e| {
+            let problem = format!("expected a complete Parquet file, found: {}", text_of(&e));
+            Error::data(path, "", problem)
         })?;
         let mut group_starts = vec![0];
         for group in reader.metadata().row_groups() {
@@ -133,7 +95,7 @@ impl ParquetFile {
 
     /// What a column stores.
     pub fn kind(&self, column: usize) -> Kind {
-        let column = self.reader.metadata().file_metadata().schema_descr().column(column);
+        let column = self.descr(column);
         if column.max_rep_level() > 0 || column.max_def_level() > 1 {
             return Kind::Other;
         }
@@ -169,7 +131,7 @@ impl ParquetFile {
 
     /// Name of what a column stores, as pandas and pyarrow write it.
     pub fn type_name(&self, column: usize) -> String {
-        let descr = self.reader.metadata().file_metadata().schema_descr().column(column);
+        let descr = self.descr(column);
         let bits = if descr.physical_type() == Type::INT64 { 64 } else { 32 };
         match self.kind(column) {
             Kind::Text => "text".into(),
@@ -198,75 +160,53 @@ impl ParquetFile {
         column: usize,
         mut visit: impl FnMut(&Batch) -> Result<()>,
     ) -> Result<()> {
-        let reader = self
-            .reader
-            .get_row_group(group)
-            .and_then(|rows| rows.get_column_reader(column))
-            .map_err(|e| self.bad(column, self.group_starts[group], &e))?;
-        let at = (group, column);
-        match reader {
-            ColumnReader::Int32ColumnReader(r) => self.batches(at, r, &mut visit),
-            ColumnReader::Int64ColumnReader(r) => self.batches(at, r, &mut visit),
-            ColumnReader::FloatColumnReader(r) => self.batches(at, r, &mut visit),
-            ColumnReader::DoubleColumnReader(r) => self.batches(at, r, &mut visit),
-            ColumnReader::ByteArrayColumnReader(r) => self.batches(at, r, &mut visit),
-            _ => panic!("column {column} stores {}", self.type_name(column)),
-        }
-    }
-
-    fn batches<T: DataType>(
-        &self,
-        (group, column): (usize, usize),
-        mut reader: ColumnReaderImpl<T>,
-        visit: &mut impl FnMut(&Batch) -> Result<()>,
-    ) -> Result<()>
-    where
-        for<'a> Values<'a>: From<&'a [T::T]>,
-    {
-        let schema = self.reader.metadata().file_metadata().schema_descr();
-        let nullable = schema.column(column).max_def_level() > 0;
-        let (mut values, mut present) = (Vec::new(), Vec::new());
-        let (mut row, end) = (self.group_starts[group], self.group_starts[group + 1]);
-        while row < end {
-            values.clear();
-            present.clear();
-            let levels = nullable.then_some(&mut present);
-            let (records, ..) = reader
-                .read_records(BATCH_ROWS.min(end - row), levels, None, &mut values)
-                .map_err(|e| self.bad(column, row, &e))?;
-            if records == 0 {
-                let problem = format!("expected {end} rows, found {row}");
-                return Err(Error::data(&self.path, self.place(row, column), problem));
-            }
-            visit(&Batch {
-                first_row: row,
-                present: nullable.then_some(&present),
-                values: values.as_slice().into(),
-            })?;
-            row += records;
+        let mut chunk = self.chunk(group, column)?;
+        while let Some(batch) = chunk.next(usize::MAX)? {
+            visit(&batch)?;
         }
         Ok(())
     }
 
+    /// One column of one row group, to be decoded.
+    ///
+    /// # Panics
+    /// If the column is of [`Kind::Other`].
+    pub fn chunk(&self, group: usize, column: usize) -> Result<Chunk<'_>> {
+        Chunk::new(self, group, column)
+    }
+
+    /// One column of one row group, to be decoded; texts come as [`Values::Entries`] as far as they
+    /// are stored by a dictionary, as the numbers that `number` gives to its entries, here and now.
+    ///
+    /// # Panics
+    /// If the column is of [`Kind::Other`].
+    pub fn chunk_by_entries(
+        &self,
+        group: usize,
+        column: usize,
+        number: impl FnMut(&[u8]) -> i32,
+    ) -> Result<Chunk<'_>> {
+        Chunk::by_entries(self, group, column, number)
+    }
+
+    fn row_group(
+        &self,
+        group: usize,
+    ) -> std::result::Result<Box<dyn RowGroupReader + '_>, ParquetError> {
+        self.reader.get_row_group(group)
+    }
+
+    fn descr(&self, column: usize) -> ColumnDescPtr {
+        self.reader.metadata().file_metadata().schema_descr().column(column)
+    }
+
     /// A place for an error: `: row 12: column flow`.
     pub fn place(&self, row: usize, column: usize) -> String {
-        let schema = self.reader.metadata().file_metadata().schema_descr();
-        format!(": row {row}: column {}", schema.column(column).path().string())
+        format!(": row {row}: column {}", self.descr(column).path().string())
     }
 
     /// An error at a value.
     pub fn error(&self, row: usize, column: usize, problem: impl Into<String>) -> Error {
         Error::data(&self.path, self.place(row, column), problem)
     }
-
-    fn bad(&self, column: usize, row: usize, error: &ParquetError) -> Error {
-        self.error(row, column, format!("expected readable pages, found: {}", text_of(error)))
-    }
-}
-
-/// The message of a Parquet error without its prefix, on one line and without a final stop.
-fn text_of(error: &ParquetError) -> String {
-    let text = error.to_string();
-    let text = text.split_once(": ").map_or(text.as_str(), |(_, rest)| rest);
-    text.trim_end_matches('.').replace('\n', " ")
 }

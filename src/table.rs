@@ -318,6 +318,7 @@ fn read_column(file: &ParquetFile, column: usize) -> Result<Option<Column>> {
                     is_text &= text.is_ok();
                     text.unwrap_or_default().to_owned()
                 }),
+                Values::Entries(_) => unreachable!("not asked for"),
                 Values::Ints32(values) => spread(batch, values, &mut integers, |&v| {
                     if signed { i128::from(v) } else { i128::from(v.cast_unsigned()) }
                 }),

@@ -56,6 +56,16 @@ fn wrong_parquet_tables_name_row_and_column() {
 }
 
 #[test]
+fn parquet_in_many_encodings() {
+    interop("parquet_encodings");
+}
+
+#[test]
+fn wrong_rows_are_named_in_every_encoding() {
+    interop("parquet_refused_in_many_ways");
+}
+
+#[test]
 fn units_beside_indices() {
     interop("units_beside_indices");
 }

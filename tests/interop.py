@@ -145,6 +145,12 @@ def geoids_of(path):
     return table
 
 
+def chunks_of(path, column):
+    """What is said of a column in each row group."""
+    metadata = pq.ParquetFile(path).metadata
+    return [metadata.row_group(k).column(column) for k in range(metadata.num_row_groups)]
+
+
 def parquet_written():
     """What pyarrow reads: GEOIDs in the order of the units, several row groups, both types."""
     units = write_units()
@@ -158,6 +164,14 @@ def parquet_written():
         assert table["destination"].to_pylist() == list(CODES[wanted.col])
         assert table["flow"].type == pa.from_numpy_dtype(dtype)
         assert np.array_equal(table["flow"].to_numpy(), wanted.data)
+        used = sorted({code.encode() for code in CODES[wanted.row]})
+        origin, destination, _ = (chunks_of(FOLDER / "out.parquet", k) for k in range(3))
+        assert [c.statistics.min.encode() for c in origin] == used[:1]
+        assert [c.statistics.max.encode() for c in origin] == used[-1:]
+        for chunk in [*origin, *destination]:
+            assert (chunk.compression, chunk.num_values) == ("ZSTD", len(table))
+            assert chunk.has_dictionary_page and "RLE_DICTIONARY" in chunk.encodings
+        assert destination[0].statistics is None
         convert("out.parquet", "back.npz", *units)
         assert_same(sp.load_npz(FOLDER / "back.npz"), matrix, dtype, "geoids")
         convert("out.parquet", "out.csv", *units)
@@ -259,6 +273,109 @@ def parquet_refused():
         wanted = f"flowrake: error: {FOLDER / 'in.parquet'}: {message}\n"
         assert done.stderr == wanted, f"{done.stderr} is not {wanted}"
         assert not (FOLDER / "out.npz").exists()
+
+
+def coded_rows(rng, codes, entries):
+    """Distinct pairs of indices of codes, sorted, and a whole number for each."""
+    pairs = np.unique(rng.integers(0, codes**2, entries))
+    return pairs // codes, pairs % codes, rng.integers(0, 9, len(pairs)).astype(float)
+
+
+def stored_in_many_ways(table):
+    """Writes a table of texts and float64 in the encodings there are, and names each."""
+    texts = ["origin", "destination"]
+    ways = {
+        "dictionary": {},
+        "full dictionary": {"dictionary_pagesize_limit": 2000},
+        "plain": {"use_dictionary": False},
+        "delta": {"use_dictionary": False, "column_encoding": {
+            **dict.fromkeys(texts, "DELTA_BYTE_ARRAY"), "flow": "BYTE_STREAM_SPLIT"}},
+        "lengths": {"use_dictionary": False, "column_encoding": dict.fromkeys(
+            texts, "DELTA_LENGTH_BYTE_ARRAY")},
+        "one of two": {"use_dictionary": ["destination", "flow"]},
+    }
+    required = pa.schema([pa.field(f.name, f.type, nullable=False) for f in table.schema])
+    groups = [len(table), 30_001, 1000]
+    for (name, way), group, version in itertools.product(ways.items(), groups, ["1.0", "2.0"]):
+        # Pages end at other rows in each column.
+        for nullable, page in [(True, 5000), (False, 1 << 20)]:
+            pq.write_table(
+                table if nullable else table.cast(required), FOLDER / "in.parquet", **way,
+                row_group_size=group, data_page_version=version, data_page_size=page,
+            )
+            yield f"{name}, groups of {group}, pages {version} of {page} bytes"
+
+
+def parquet_encodings():
+    """The same matrix however its texts are stored, sorted or not, with a units table or without."""
+    rng = np.random.default_rng(11)
+    codes = np.array([f"{k:012}" for k in np.sort(rng.choice(10**12, 700, replace=False))])
+    (FOLDER / "units.csv").write_text("\n".join(["geoid", *codes]) + "\n")
+    units = ["--units", FOLDER / "units.csv"]
+    rows, columns, flows = coded_rows(rng, len(codes), 80_000)
+    rows[-1] = columns[-1] = len(codes) - 1
+    wanted = sp.csr_matrix((flows, (rows, columns)), shape=(len(codes), len(codes)))
+    shuffled = rng.permutation(len(flows))
+    for order in [np.arange(len(flows)), shuffled]:
+        table = pa.table({
+            "origin": codes[rows[order]], "destination": codes[columns[order]], "flow": flows[order],
+        })
+        for what in stored_in_many_ways(table):
+            convert("in.parquet", "out.npz", *units)
+            found = sp.load_npz(FOLDER / "out.npz")
+            assert_same(found, wanted, np.float64, what)
+    assert not any(chunk.has_dictionary_page for chunk in chunks_of(FOLDER / "in.parquet", 0))
+    # A dictionary that also holds what no row refers to, which is no unit.
+    entries = pa.array([*codes, "none"])
+    few = slice(1000, 31_000)
+    table = pa.table({
+        "origin": pa.DictionaryArray.from_arrays(pa.array(rows[few]), entries),
+        "destination": pa.DictionaryArray.from_arrays(pa.array(columns[few]), entries),
+        "flow": flows[few],
+    })
+    pq.write_table(table, FOLDER / "in.parquet", row_group_size=7000)
+    assert all(chunk.has_dictionary_page for chunk in chunks_of(FOLDER / "in.parquet", 1))
+    convert("in.parquet", "out.npz")
+    used = np.unique([rows[few], columns[few]])
+    assert_same(sp.load_npz(FOLDER / "out.npz"), sp.csr_matrix((flows[few], (
+        np.searchsorted(used, rows[few]), np.searchsorted(used, columns[few]),
+    )), shape=(len(used), len(used))), np.float64, "without units")
+
+
+def parquet_refused_in_many_ways():
+    """The row of a wrong value, however the texts are stored, before and after a dictionary is
+    full."""
+    rng = np.random.default_rng(13)
+    codes = np.array([f"{k:05}" for k in range(1, 400)])
+    (FOLDER / "units.csv").write_text("\n".join(["geoid", *codes]) + "\n")
+    rows, columns, flows = coded_rows(rng, len(codes), 40_000)
+    sound = {"origin": codes[rows], "destination": codes[columns], "flow": flows}
+    expected = "expected a unit of the units table, found `99999`"
+    for column, row, wrong, problem in [
+        ("destination", 3, "99999", expected),
+        ("origin", len(rows) - 2, "99999", expected),
+        ("destination", 35_000, "0399", "unknown unit `0399`; did it lose its leading zero? expected "
+         "`00399`"),
+        ("destination", 33_333, b"\xff\xfe", "expected UTF-8 text, found other bytes"),
+        ("origin", 31_111, None, "expected a value, found null"),
+        ("flow", 34_567, -1.5, "expected persons >= 0, found -1.5"),
+    ]:
+        values = list(sound[column])
+        values[row] = wrong
+        kind = {"flow": pa.float64()}.get(column, pa.binary())
+        table = pa.table({**sound, column: pa.array(values, kind)})
+        if wrong is None:
+            # A column that may not be null cannot be written with one.
+            stored = ["nullable"]
+            pq.write_table(table, FOLDER / "in.parquet", dictionary_pagesize_limit=500)
+        else:
+            stored = stored_in_many_ways(table)
+        for what in stored:
+            command = [FLOWRAKE, "convert", FOLDER / "in.parquet", FOLDER / "out.npz", "--units",
+                       FOLDER / "units.csv"]
+            done = subprocess.run(command, capture_output=True, text=True)
+            wanted = f"in.parquet: row {row}: column {column}: {problem}\n"
+            assert done.returncode == 2 and done.stderr.endswith(wanted), f"{what}: {done.stderr}"
 
 
 def units_beside_indices():

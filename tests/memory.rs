@@ -113,6 +113,38 @@ pq.write_table(pa.table({'origin': ['b', 'a'], 'destination': ['a', 'b'], 'flow'
     }
 }
 
+/// Row groups that begin and end within origins, and one that is many batches long.
+#[test]
+fn row_groups_go_to_a_scratch_file_piece_by_piece() {
+    let folder = Folder::new(&[("units.csv", "")]);
+    let python = "\
+import numpy as np, pyarrow as pa, pyarrow.parquet as pq
+codes = np.array([f'{k:05}' for k in range(300)])
+open('units.csv', 'w').write('\\n'.join(['geoid', *codes]))
+pairs = np.flatnonzero(np.arange(300 * 300) % 11)
+table = pa.table({'origin': codes[pairs // 300], 'destination': codes[pairs % 300],
+                  'flow': np.sqrt(pairs)})
+for rows in [1, 299, 90000]:
+    pq.write_table(table.slice(0, 500 * rows), f'{rows}.parquet', row_group_size=rows,
+                   dictionary_pagesize_limit=1000)
+";
+    let made = std::process::Command::new(common::cli::python())
+        .current_dir(folder.path(""))
+        .args(["-c", python])
+        .status();
+    assert!(made.unwrap().success());
+    let units = flowrake::geography::Geography::read(&folder.path("units.csv")).unwrap();
+    for (name, nnz) in [("1.parquet", 499), ("299.parquet", 81_546), ("90000.parquet", 81_546)] {
+        let path = folder.path(name);
+        let (free, _) = file::read(&path, Some(&units)).unwrap();
+        let room = Room::limited(8, folder.path(""));
+        let (kept, _) = file::read_into(&path, Some(&units), &room).unwrap();
+        assert_eq!((is_in_file(&free), is_in_file(&kept)), (false, true), "{name}");
+        assert!(free == kept, "{name}");
+        assert_eq!(with_matrix!(&kept, m => m.movers().nnz()), nnz, "{name}");
+    }
+}
+
 /// A nation whose entries are more than half of the memory that a run of its size may have.
 #[test]
 fn the_binary_keeps_to_the_memory_given() {

@@ -59,6 +59,20 @@ fn years_in_one_call_are_those_of_a_call_each() {
 }
 
 #[test]
+fn a_year_that_cannot_be_written_ends_the_call() {
+    let folder = nation();
+    // Where the manifest should go there is a folder.
+    std::fs::create_dir(folder.path("cut-2012.npz.manifest.json")).unwrap();
+    let error = refused(&folder, &PLANS, "--out cut-{year}.npz");
+    assert!(error.contains("cut-2012.npz.manifest.json: "), "{error}");
+    let there = ["2011", "2012", "2013"].map(|y| folder.path(&format!("cut-{y}.npz")).exists());
+    assert_eq!(there, [true, false, false]);
+    let names = std::fs::read_dir(folder.path(".")).unwrap().map(|e| e.unwrap().file_name());
+    let left: Vec<_> = names.filter(|n| n.to_string_lossy().starts_with('.')).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
 fn names_that_do_not_fit_several_years_are_refused_before_any_work() {
     let folder = nation();
     for (plans, options, expected) in [

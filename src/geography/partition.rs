@@ -200,6 +200,16 @@ impl Partition {
         Self { name: self.name.clone(), cell_of, codes: self.codes.clone() }
     }
 
+    /// Whether every cell of this partition is a union of cells of `finer`.
+    pub fn unites(&self, finer: &Self) -> bool {
+        let mut cell_of = vec![u32::MAX; finer.cells()];
+        finer.cell_of.iter().zip(&self.cell_of).all(|(&fine, &own)| {
+            let slot = &mut cell_of[fine as usize];
+            let known = std::mem::replace(slot, own);
+            known == u32::MAX || known == own
+        })
+    }
+
     /// This partition of the cells of `finer` as a partition of the units of `finer`: the inverse
     /// of [`project`](Self::project).
     #[must_use]

@@ -1,7 +1,10 @@
 //! The units table: which area each index stands for.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
+use std::hash::BuildHasher;
 use std::path::Path;
+
+use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::{Geoid, Level};
 use crate::table::Table;
@@ -20,7 +23,9 @@ use crate::{Error, Result};
 #[derive(Clone, Debug)]
 pub struct Geography {
     geoids: Vec<Geoid>,
-    index: HashMap<Geoid, u32>,
+    /// Units by the hashes of their codes, which are kept once only.
+    index: HashTable<u32>,
+    hasher: DefaultHashBuilder,
     columns: Vec<(String, Texts)>,
 }
 
@@ -85,12 +90,15 @@ impl Geography {
         columns: Vec<(String, Texts)>,
     ) -> std::result::Result<Self, (usize, String)> {
         assert!(u32::try_from(geoids.len()).is_ok(), "{} units exceed 2^32", geoids.len());
-        let mut index = HashMap::with_capacity(geoids.len());
+        let hasher = DefaultHashBuilder::default();
+        let hash = |geoid: &Geoid| hasher.hash_one(geoid.as_str());
+        let mut index = HashTable::with_capacity(geoids.len());
         for (row, geoid) in geoids.iter().enumerate() {
             if geoid.as_str().is_empty() {
                 return Err((row, "expected a code, found an empty cell".into()));
             }
-            if let Some(first) = index.insert(geoid.clone(), row as u32) {
+            let is_same = |&unit: &u32| geoids[unit as usize] == *geoid;
+            if let Some(first) = index.find(hash(geoid), is_same) {
                 return Err((
                     row,
                     format!(
@@ -98,8 +106,9 @@ impl Geography {
                     ),
                 ));
             }
+            index.insert_unique(hash(geoid), row as u32, |&unit| hash(&geoids[unit as usize]));
         }
-        Ok(Self { geoids, index, columns })
+        Ok(Self { geoids, index, hasher, columns })
     }
 
     /// The same units with another column, one text per unit; a column of that name is replaced.
@@ -140,7 +149,8 @@ impl Geography {
 
     /// The unit with this code.
     pub fn index_of(&self, code: &str) -> Option<u32> {
-        self.index.get(code).copied()
+        let is_same = |&unit: &u32| self.geoids[unit as usize].as_str() == code;
+        self.index.find(self.hasher.hash_one(code), is_same).copied()
     }
 
     /// The unit with this code; an error is what was expected and found.

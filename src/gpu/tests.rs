@@ -51,7 +51,7 @@ fn rows_of<V: Value>(units: usize, lengths: &[usize], random: &mut ChaCha8Rng) -
         rows.push((columns, values));
     }
     rows.resize(units, (Vec::new(), Vec::new()));
-    Csr::from_rows(units, rows)
+    Csr::from_rows(units, &rows)
 }
 
 /// Zeros, subnormal numbers of f16 and f32, and flows.

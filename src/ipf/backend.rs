@@ -170,5 +170,5 @@ pub(super) fn class_table<V: Value>(
     let rows = sums
         .chunks_exact(q.cells().max(1))
         .map(|sums| (0_u32..).zip(sums).filter(|s| *s.1 > 0.0).map(|(k, &s)| (k, s)).unzip());
-    Ok(Csr::from_rows(q.cells(), rows.collect()))
+    Ok(Csr::from_rows(q.cells(), &rows.collect::<Vec<_>>()))
 }

@@ -10,7 +10,7 @@ use super::passes::Passes;
 use super::{SUM_ROUNDING, Scaling};
 use crate::Result;
 use crate::geography::Partition;
-use crate::kernels::{self, Lanes, Weights, add_lanes_of_class};
+use crate::kernels::{self, ClassSums, Weights};
 use crate::matrix::{Csr, FlowMatrix, Value};
 
 /// So many destinations to a class make it few classes: their sums stay in the cache.
@@ -123,18 +123,16 @@ impl<'a, V: Value> Cpu<'a, V> {
         let p = first.own_origins()?;
         let stayers = |i: usize| self.stayers_counted(first, scaling, i);
         let cell = |i: usize| p.cell_of()[i] as usize;
-        let weights = Weights::of(scaling, refinement);
+        let weights = Weights::toward(scaling, refinement);
         let steps = Mutex::new(vec![(0.0, 1.0); p.cells()]);
         let movers = table_of_classes(refinement, refinement, |rows, out| {
             let mut own = vec![(0.0, 1.0); rows.len()];
             kernels::origin_step_to_classes(
                 self.matrix.movers(),
-                (scaling, &weights),
+                (&scaling.origin, &weights),
                 rows,
                 |i, movers| factor(cell(i), movers + stayers(i)),
-                refinement.cell_of(),
-                &mut own,
-                out,
+                (&mut own, out),
             );
             self.matrix.movers().release_each(rows);
             let mut steps = steps.lock().expect("nothing panics with it");
@@ -156,40 +154,20 @@ impl<'a, V: Value> Cpu<'a, V> {
 fn table_of_classes(
     p: &Partition,
     q: &Partition,
-    add: impl Fn(&[u32], &mut [Lanes]) + Sync,
+    add: impl Fn(&[u32], &mut ClassSums) + Sync,
 ) -> Csr<f64> {
     let (ptr, members) = p.members();
     let rows: Vec<(Vec<u32>, Vec<f64>)> = ptr
         .par_windows(2)
         .map_init(
-            || vec![Lanes::default(); q.cells()],
-            |lanes, range| {
-                add(&members[range[0] as usize..range[1] as usize], lanes);
-                take_sums(lanes)
+            || ClassSums::new(q),
+            |sums, range| {
+                add(&members[range[0] as usize..range[1] as usize], sums);
+                sums.take_nonzero()
             },
         )
         .collect();
-    Csr::from_rows(q.cells(), rows)
-}
-
-/// Takes the sums that are not 0, and leaves zeros for the next row of classes.
-fn take_sums(lanes: &mut [Lanes]) -> (Vec<u32>, Vec<f64>) {
-    const TOGETHER: usize = 16;
-    let (mut columns, mut sums) = (Vec::new(), Vec::new());
-    for (first, some) in (0_u32..).step_by(TOGETHER).zip(lanes.chunks_mut(TOGETHER)) {
-        // Most classes receive nobody from this one.
-        if some.as_flattened().iter().fold(0, |bits, sum| bits | sum.to_bits()) == 0 {
-            continue;
-        }
-        for (q, lanes) in (first..).zip(some) {
-            let sum = add_lanes_of_class(&std::mem::take(lanes));
-            if sum > 0.0 {
-                columns.push(q);
-                sums.push(sum);
-            }
-        }
-    }
-    (columns, sums)
+    Csr::from_rows(q.cells(), &rows)
 }
 
 impl<V: Value> Backend<V> for Cpu<'_, V> {
@@ -215,19 +193,17 @@ impl<V: Value> Backend<V> for Cpu<'_, V> {
 
     fn class_sums(&self, p: &Partition, q: &Partition, scaling: &Scaling) -> Result<Vec<f64>> {
         let mut sums = vec![0.0; p.cells() * q.cells()];
-        let ((ptr, members), weights) = (p.members(), Weights::of(scaling, q));
+        let ((ptr, members), weights) = (p.members(), Weights::toward(scaling, q));
         let (movers, o) = (self.matrix.movers(), &scaling.origin);
         let rows = sums.par_chunks_mut(q.cells().max(1)).zip(ptr.par_windows(2));
         rows.for_each_init(
-            || vec![Lanes::default(); q.cells()],
-            |lanes, (out, range)| {
+            || ClassSums::new(q),
+            |sums, (out, range)| {
                 let members = &members[range[0] as usize..range[1] as usize];
                 let rows = members.iter().map(|&i| i as usize);
-                kernels::class_sums(movers, o, &weights, rows, q.cell_of(), lanes);
+                kernels::class_sums(movers, o, &weights, rows, sums);
                 movers.release_each(members);
-                for (sum, lanes) in out.iter_mut().zip(lanes) {
-                    *sum = add_lanes_of_class(&std::mem::take(lanes));
-                }
+                sums.take(out);
             },
         );
         Ok(sums)
@@ -240,18 +216,18 @@ impl<V: Value> Backend<V> for Cpu<'_, V> {
         entries: Entries,
         scaling: &Scaling,
     ) -> Result<Csr<f64>> {
-        let weights = Weights::of(scaling, q);
-        let (movers, o, class_of) = (self.matrix.movers(), &scaling.origin, q.cell_of());
+        let weights = Weights::toward(scaling, q);
+        let (movers, o) = (self.matrix.movers(), &scaling.origin);
         Ok(table_of_classes(p, q, |rows, sums| {
             if entries.movers() {
                 let members = rows.iter().map(|&i| i as usize);
-                kernels::class_sums(movers, o, &weights, members, class_of, sums);
+                kernels::class_sums(movers, o, &weights, members, sums);
                 movers.release_each(rows);
             }
             if entries.stayers() {
                 for &i in rows {
                     let i = i as usize;
-                    sums[class_of[i] as usize][0] += self.matrix.stayers()[i] * scaling.stayers[i];
+                    sums.add(i, self.matrix.stayers()[i] * scaling.stayers[i]);
                 }
             }
         }))

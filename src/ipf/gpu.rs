@@ -177,7 +177,7 @@ mod tests {
             let values = columns.iter().map(|_| rng.random_range(0.0..3.0)).collect();
             (columns, values)
         });
-        let movers = Csr::from_rows(n, rows.collect());
+        let movers = Csr::from_rows(n, &rows.collect::<Vec<_>>());
         FlowMatrix::new((0..n).map(|_| rng.random_range(0.0..20.0)).collect(), movers)
     }
 

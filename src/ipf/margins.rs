@@ -8,7 +8,7 @@ use super::backend::{add_stayers, by_cell};
 use super::margin::{Groups, Margin};
 use super::{Cpu, Scaling};
 use crate::geography::Partition;
-use crate::kernels::{self, Lanes, Weights, add_lanes_of_class};
+use crate::kernels::{self, ClassSums, Weights};
 use crate::matrix::Value;
 
 /// Entries of a task at least, so that its weights, one per destination, are worth their making.
@@ -39,10 +39,13 @@ impl<V: Value> Cpu<'_, V> {
                         Groups::Destination(b) | Groups::Origin(b) => (None, b.project(&sums.q)),
                     };
                     let mut cells = vec![0.0; margin.cells()];
-                    for (k, class) in sums.by_class.iter().enumerate() {
-                        let (p, q) = (k / sums.q.cells(), k % sums.q.cells());
+                    let of_rows = sums.by_class.chunks(sums.q.cells().max(1)).enumerate();
+                    for (p, classes) in of_rows {
                         let row = rows.as_ref().map_or(0, |rows| rows.cell_of()[p] as usize);
-                        cells[row * columns.cells() + columns.cell_of()[q] as usize] += class;
+                        let row = &mut cells[row * columns.cells()..][..columns.cells()];
+                        for (&column, class) in columns.cell_of().iter().zip(classes) {
+                            row[column as usize] += class;
+                        }
                     }
                     cells
                 }
@@ -105,25 +108,18 @@ impl<V: Value> Cpu<'_, V> {
                 let of_units: Vec<f64>;
                 let weights = if let Some(d) = &of_classes {
                     let weight = |(class, &d)| weight(d, first_of_class(class));
-                    Weights::Classes(d.iter().enumerate().map(weight).collect())
+                    Weights::Classes(&q, d.iter().enumerate().map(weight).collect())
                 } else {
                     let d = scaling.destination.iter().enumerate();
                     of_units = d.map(|(j, &d)| weight(d, j)).collect();
                     Weights::Destinations(&of_units)
                 };
                 let mut origins = vec![0.0; rows.len()];
-                let mut classes = vec![Lanes::default(); q.cells()];
-                kernels::origin_and_class_sums(
-                    movers,
-                    &scaling.origin,
-                    &weights,
-                    rows,
-                    q.cell_of(),
-                    &mut origins,
-                    &mut classes,
-                );
+                let (o, mut classes) = (&scaling.origin, ClassSums::new(&q));
+                let (sums, out) = (&mut origins, &mut classes);
+                kernels::origin_and_class_sums(movers, o, &weights, rows, sums, out);
                 movers.release_each(rows);
-                (origins, classes.iter().map(add_lanes_of_class).collect())
+                (origins, classes.sums().collect())
             })
             .collect();
         let (mut by_origin, mut by_class) = (vec![0.0; n], vec![0.0; p.cells() * q.cells()]);

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::Scaling;
 use crate::geography::Partition;
-use crate::kernels::{self, Destination, Lanes, Weights, add_lanes_of_class};
+use crate::kernels::{self, ClassSums, Destination, Weights};
 use crate::matrix::{Csr, Value, row_ranges, split_per_row};
 
 /// Entries per range of rows: about 1 MiB, enough to hide the cost of handing it to a thread.
@@ -58,23 +58,41 @@ impl<'a, V: Value> Passes<'a, V> {
 
     /// Scaled row sums.
     pub(crate) fn origin_sums(&self, scaling: &Scaling) -> Vec<f64> {
+        let weights = self.weights(scaling, None);
         let mut sums = vec![0.0; self.table.rows()];
-        self.ranges.par_iter().zip(split_per_row(&self.ranges, &mut sums)).for_each(
-            |(rows, out)| {
-                kernels::origin_sums(self.table, scaling, rows.clone(), out);
-                self.table.release(rows.clone());
-            },
-        );
+        let tasks = self.ranges.par_iter().zip(split_per_row(&self.ranges, &mut sums));
+        tasks.for_each_init(SharedWeights::default, |own, (rows, mut out)| {
+            weights.each_run(own, rows, |weights, run| {
+                let sums;
+                (sums, out) = std::mem::take(&mut out).split_at_mut(run.len());
+                kernels::origin_sums(self.table, &scaling.origin, weights, run, sums);
+            });
+            self.table.release(rows.clone());
+        });
         sums
     }
 
-    /// Whether so many neighbors share their block factors that it pays to multiply them into those
-    /// of the destinations once for all of them.
-    fn rows_share_blocks(&self, scaling: &Scaling) -> bool {
-        let entries = self.table.nnz();
-        let most = entries / 4 / self.table.columns().max(1);
-        !scaling.blocks.is_empty()
-            && runs_of_rows(scaling, 0..self.table.rows()).take(most + 1).count() <= most
+    /// The weights of the rows, for sums over `classes` of columns or over all. Those of blocks are
+    /// multiplied into those of the columns once for all neighbors that share them, where these are
+    /// so many that it pays.
+    fn weights<'s>(&self, scaling: &'s Scaling, classes: Option<&'s Partition>) -> RowWeights<'s> {
+        let most = self.table.nnz() / 4 / self.table.columns().max(1);
+        let rows = 0..self.table.rows();
+        if scaling.blocks.is_empty() || runs_of_rows(scaling, rows).nth(most).is_some() {
+            return RowWeights::Each(match classes {
+                Some(classes) => Weights::toward(scaling, classes),
+                None => Weights::of(scaling),
+            });
+        }
+        let alike = |classes: &&Partition| {
+            scaling.blocks.iter().all(|block| block.destination.unites(classes))
+                && kernels::of_classes(&scaling.destination, classes).is_some()
+        };
+        let classes = classes.filter(alike).map(|classes| {
+            let (ptr, members) = classes.members();
+            (classes, ptr[..classes.cells()].iter().map(|&first| members[first as usize]).collect())
+        });
+        RowWeights::Shared { scaling, classes }
     }
 
     /// Scaled column sums.
@@ -169,28 +187,54 @@ impl<'a, V: Value> Passes<'a, V> {
 
     /// Scaled sums over the columns of each class.
     pub(super) fn sums_by_class(&self, classes: &Partition, scaling: &Scaling) -> Vec<f64> {
-        let weights = Weights::of(scaling, classes);
-        let shared = self.rows_share_blocks(scaling);
+        let weights = self.weights(scaling, Some(classes));
         let ranges = row_ranges(self.table.row_ptr(), CLASS_RANGE_ENTRIES);
-        let partial: Vec<Vec<Lanes>> = ranges
+        let partial: Vec<Vec<f64>> = ranges
             .into_par_iter()
             .map_init(SharedWeights::default, |own, rows| {
-                let (o, class_of) = (&scaling.origin, classes.cell_of());
-                let mut out = vec![Lanes::default(); classes.cells()];
-                if shared {
-                    for run in runs_of_rows(scaling, rows.clone()) {
-                        let weights = Weights::Destinations(own.of(scaling, run.start));
-                        kernels::class_sums(self.table, o, &weights, run, class_of, &mut out);
-                    }
-                } else {
-                    kernels::class_sums(self.table, o, &weights, rows.clone(), class_of, &mut out);
-                }
+                let mut out = ClassSums::new(classes);
+                weights.each_run(own, &rows, |weights, run| {
+                    kernels::class_sums(self.table, &scaling.origin, weights, run, &mut out);
+                });
                 self.table.release(rows);
-                out
+                out.sums().collect()
             })
             .collect();
-        let of = |class: usize| partial.iter().map(|out| add_lanes_of_class(&out[class])).sum();
-        (0..classes.cells()).map(of).collect()
+        (0..classes.cells()).map(|class| partial.iter().map(|sums| sums[class]).sum()).collect()
+    }
+}
+
+/// The weights of rows in a pass.
+enum RowWeights<'s> {
+    /// Those of this scaling, of many neighbors the same; where columns of a class have the same, with
+    /// the classes and a column of each.
+    Shared { scaling: &'s Scaling, classes: Option<(&'s Partition, Vec<u32>)> },
+    /// What each row looks up.
+    Each(Weights<'s>),
+}
+
+impl RowWeights<'_> {
+    /// Makes `pass` over runs of `rows`, one after the other, with the weights of each.
+    fn each_run(
+        &self,
+        own: &mut SharedWeights,
+        rows: &Range<usize>,
+        mut pass: impl FnMut(&Weights, Range<usize>),
+    ) {
+        match self {
+            Self::Shared { scaling, classes } => {
+                for run in runs_of_rows(scaling, rows.clone()) {
+                    let weights = own.of(scaling, classes.as_ref().map(|c| &*c.1), run.start);
+                    match classes {
+                        Some((classes, _)) => {
+                            pass(&Weights::Classes(classes, weights.to_vec()), run);
+                        }
+                        None => pass(&Weights::Destinations(weights), run),
+                    }
+                }
+            }
+            Self::Each(weights) => pass(weights, rows.clone()),
+        }
     }
 }
 
@@ -220,14 +264,19 @@ struct SharedWeights {
 }
 
 impl SharedWeights {
-    fn of(&mut self, scaling: &Scaling, i: usize) -> &[f64] {
+    /// Those of origin i, toward some destinations or all.
+    fn of(&mut self, scaling: &Scaling, some: Option<&[u32]>, i: usize) -> &[f64] {
         let cells = || scaling.blocks.iter().map(|block| block.origin.cell_of()[i]);
         if self.weights.is_empty() || !cells().eq(self.cells.iter().copied()) {
             self.cells = cells().collect();
             let rows: Vec<_> = scaling.blocks.iter().map(|block| block.row(i)).collect();
-            let weight = |(j, &d): (usize, &f64)| rows.iter().fold(d, |w, row| w * row.factor(j));
+            let d = &scaling.destination;
+            let weight = |j: usize| rows.iter().fold(d[j], |w, row| w * row.factor(j));
             self.weights.clear();
-            self.weights.extend(scaling.destination.iter().enumerate().map(weight));
+            match some {
+                Some(some) => self.weights.extend(some.iter().map(|&j| weight(j as usize))),
+                None => self.weights.extend((0..d.len()).map(weight)),
+            }
         }
         &self.weights
     }
@@ -235,7 +284,55 @@ impl SharedWeights {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use super::super::{Entries, Groups, Margin};
     use super::*;
+    use crate::matrix::FlowMatrix;
+
+    /// Whether weights are shared and, if so, by class.
+    fn by_class(passes: &Passes<f64>, scaling: &Scaling, classes: &Partition) -> Option<bool> {
+        match passes.weights(scaling, Some(classes)) {
+            RowWeights::Shared { classes, .. } => Some(classes.is_some()),
+            RowWeights::Each(_) => None,
+        }
+    }
+
+    #[test]
+    fn shared_weights_give_the_same_bits() {
+        let part = |cells: u32| {
+            let codes = (0..cells).map(|c| c.to_string()).collect();
+            let cell_of = (0..40).map(|unit| unit * cells / 40).collect();
+            Arc::new(Partition::from_parts("p", cell_of, codes))
+        };
+        let triplets: Vec<(u32, u32, f64)> =
+            (0..1600).map(|k| (k / 40, k % 40, 1.0 / f64::from(k + 3))).collect();
+        let matrix = FlowMatrix::from_triplets(40, &triplets);
+        let passes = Passes::new(matrix.movers());
+        let (few, many) = (part(4), part(20));
+        let block = |p: &Arc<Partition>| Groups::Block(p.clone(), few.clone());
+        let margin = |groups| Margin { groups, entries: Entries::All };
+        let mut scaling = Scaling::identity(40);
+        scaling.destination = (0..40).map(|j| 1.0 / f64::from(j + 1)).collect();
+        let factors = |n: u32| -> Vec<f64> { (0..n).map(|k| 1.0 / f64::from(k + 7)).collect() };
+        scaling.apply(&margin(block(&few)), &factors(16));
+        assert_eq!(by_class(&passes, &scaling, &few), Some(false));
+        let mut apart = scaling.clone();
+        // Twenty groups of origins are more than pays; theirs are all 1.
+        apart.apply(&margin(block(&many)), &[1.0; 80]);
+        assert_eq!(by_class(&passes, &apart, &few), None);
+        assert_eq!(passes.origin_sums(&scaling), passes.origin_sums(&apart));
+        assert_eq!(passes.sums_by_class(&few, &scaling), passes.sums_by_class(&few, &apart));
+
+        // Destinations of a class alike, and of a block.
+        for scaling in [&mut scaling, &mut apart] {
+            scaling.destination = (0..40).map(|j| 1.0 / f64::from(j / 10 + 1)).collect();
+        }
+        assert_eq!(by_class(&passes, &scaling, &few), Some(true));
+        assert_eq!(by_class(&passes, &scaling, &many), Some(true));
+        assert_eq!(by_class(&passes, &scaling, &part(2)), Some(false));
+        assert_eq!(passes.sums_by_class(&few, &scaling), passes.sums_by_class(&few, &apart));
+    }
 
     #[test]
     fn ranges_cover_every_row_once() {

@@ -6,6 +6,7 @@
 //! are the same for any number of threads.
 
 mod class_sums;
+mod classes;
 mod destination_sums;
 pub mod factors;
 pub mod fixed;
@@ -14,14 +15,17 @@ mod l1_change;
 mod origin_and_class_sums;
 mod origin_step;
 mod origin_sums;
+mod weights;
 
-pub use class_sums::{Weights, class_sums, fixed_class_sums, of_classes};
+pub use class_sums::{class_sums, fixed_class_sums};
+pub use classes::ClassSums;
 pub use destination_sums::{destination_sums, fixed_destination_sums};
 pub use harmonized_row::harmonized_row;
 pub use l1_change::{fixed_l1_change, l1_change};
 pub use origin_and_class_sums::origin_and_class_sums;
 pub use origin_step::{Destination, origin_step, origin_step_to_classes};
 pub use origin_sums::{fixed_origin_sums, origin_sums};
+pub use weights::{Weights, of_classes};
 
 use crate::ipf::Scaling;
 use crate::matrix::{Csr, Value};
@@ -30,22 +34,32 @@ use crate::matrix::{Csr, Value};
 /// and eight neighboring columns, as in dense rows, are loaded and stored as vectors.
 const LANES: usize = 8;
 
-/// `sum_j s_ij d_j B(i, j)` over the movers of origin i.
+/// `sum_j s_ij w_ij` over the movers of origin i, with weights w.
 #[inline]
-fn row_sum<V: Value>(movers: &Csr<V>, scaling: &Scaling, i: usize) -> f64 {
+fn row_sum<V: Value>(movers: &Csr<V>, weights: &Weights, i: usize) -> f64 {
     let (columns, values) = movers.row(i);
-    let d = scaling.destination.as_slice();
-    assert_eq!(d.len(), movers.columns(), "one factor per destination");
-    match scaling.blocks.as_slice() {
-        [] => dot(columns, values, d),
-        [block] => {
-            let block = block.row(i);
-            let weight = |j: usize| d[j] * block.factor(j);
-            weighted_sum(columns, values, weight)
+    match weights {
+        Weights::Ones => weighted_sum(columns, values, |_| 1.0),
+        Weights::Classes(classes, w) => {
+            let class_of = classes.cell_of();
+            weighted_sum(columns, values, |j| w[class_of[j] as usize])
         }
-        blocks => {
-            let weight = |j: usize| blocks.iter().fold(d[j], |w, block| w * block.row(i).factor(j));
-            weighted_sum(columns, values, weight)
+        Weights::Destinations(d) => {
+            assert_eq!(d.len(), movers.columns(), "one factor per destination");
+            dot(columns, values, d)
+        }
+        Weights::Blocks(scaling) => {
+            let d = scaling.destination.as_slice();
+            match scaling.blocks.as_slice() {
+                [block] => {
+                    let block = block.row(i);
+                    weighted_sum(columns, values, |j| d[j] * block.factor(j))
+                }
+                blocks => {
+                    let weight = |j: usize| blocks.iter().fold(d[j], |w, b| w * b.row(i).factor(j));
+                    weighted_sum(columns, values, weight)
+                }
+            }
         }
     }
 }
@@ -157,46 +171,6 @@ fn scatter<V: Value>(
     }
     for (&j, &v) in last_columns.iter().zip(last_values) {
         add(out, j, v);
-    }
-}
-
-/// Partial sums of a class. The entries of a row come in runs of a class, and an addition to a sum
-/// waits for the one before: so entry k of a row goes to sum k mod 4.
-pub type Lanes = [f64; 4];
-
-/// The sum of a class.
-#[inline]
-pub fn add_lanes_of_class(lanes: &Lanes) -> f64 {
-    (lanes[0] + lanes[1]) + (lanes[2] + lanes[3])
-}
-
-/// `out[q][lane] += flow(lane, j, q, value)` for every entry of one row of a [`Csr`], j its column and
-/// q the class of that; there is a class for every column.
-#[inline]
-fn scatter_to_classes<V: Value>(
-    columns: &[u32],
-    values: &[V],
-    class_of: &[u32],
-    out: &mut [Lanes],
-    mut flow: impl FnMut(usize, usize, usize, f64) -> f64,
-) {
-    let (fours, last_columns) = columns.as_chunks();
-    let (of_fours, last_values) = values.as_chunks();
-    let mut add = |lane: usize, j: u32, v: V| {
-        let j = j as usize;
-        // SAFETY: the only callers pass rows of a Csr, whose columns are below its number of
-        // columns, and have checked that this is the number of classes.
-        let q = unsafe { *class_of.get_unchecked(j) } as usize;
-        out[q][lane] += flow(lane, j, q, v.into());
-    };
-    for (c, v) in fours.iter().zip(of_fours) {
-        let (c, v): (&[u32; 4], &[V; 4]) = (c, v);
-        for lane in 0..4 {
-            add(lane, c[lane], v[lane]);
-        }
-    }
-    for (lane, (&j, &v)) in last_columns.iter().zip(last_values).enumerate() {
-        add(lane, j, v);
     }
 }
 

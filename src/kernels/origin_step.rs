@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::class_sums::row_to_classes;
-use super::{LANES, Lanes, Weights, add_lanes, row_sum};
+use super::{ClassSums, LANES, Weights, add_lanes, row_sum};
 use crate::ipf::Scaling;
 use crate::matrix::{Csr, Value};
 
@@ -104,7 +104,7 @@ fn step_row<V: Value>(
 ///
 /// ```text
 /// steps[k] = (o_i * sum_j s_ij w_ij, f_i)                             i = rows[k]
-/// out[q]  += sum_{i in rows} sum_{j: class_of[j] = q} o_i f_i s_ij w_ij
+/// out_q   += sum_{i in rows} sum_{j in q} o_i f_i s_ij w_ij
 /// ```
 ///
 /// in persons: [`origin_sums`](super::origin_sums), a step, and
@@ -112,20 +112,18 @@ fn step_row<V: Value>(
 /// cache the second time.
 pub fn origin_step_to_classes<V: Value>(
     movers: &Csr<V>,
-    (scaling, weights): (&Scaling, &Weights),
+    (origin, weights): (&[f64], &Weights),
     rows: &[u32],
     factor: impl Fn(usize, f64) -> f64,
-    class_of: &[u32],
-    steps: &mut [(f64, f64)],
-    out: &mut [Lanes],
+    (steps, out): (&mut [(f64, f64)], &mut ClassSums),
 ) {
     assert_eq!(steps.len(), rows.len(), "one step per origin");
     for (&i, step) in rows.iter().zip(steps) {
         let i = i as usize;
-        let sum = scaling.origin[i] * row_sum(movers, scaling, i);
+        let sum = origin[i] * row_sum(movers, weights, i);
         let f = factor(i, sum);
         *step = (sum, f);
-        row_to_classes(movers, i, scaling.origin[i] * f, weights, class_of, out);
+        row_to_classes(movers, i, origin[i] * f, weights, out);
     }
 }
 
@@ -145,7 +143,8 @@ mod tests {
         origin_step(matrix.movers(), &scaling, 0..3, factor, step, &mut out);
 
         let mut expected = [0.0; 3];
-        origin_sums(matrix.movers(), &scaling, 0..3, &mut expected);
+        let (movers, weights) = (matrix.movers(), Weights::of(&scaling));
+        origin_sums(movers, &scaling.origin, &weights, 0..3, &mut expected);
         assert_eq!(sums, expected);
         assert_eq!(factors, [1.0 / 64.0, 2.0 / 2.5, 3.0 / 128.0]);
         for (own, f) in scaling.origin.iter_mut().zip(factors) {
@@ -161,25 +160,26 @@ mod tests {
         let (matrix, mut scaling, classes) =
             (samples::matrix(), samples::scaling(), samples::partition());
         let factor = |i: usize, sum: f64| (i + 1) as f64 / sum;
-        let (mut steps, mut out) = ([(0.0, 0.0); 2], [Lanes::default(); 2]);
-        let weights = Weights::of(&scaling, &classes);
-        let (movers, rows, class_of) = (matrix.movers(), [0, 2], classes.cell_of());
-        origin_step_to_classes(
-            movers,
-            (&scaling, &weights),
-            &rows,
-            factor,
-            class_of,
-            &mut steps,
-            &mut out,
-        );
-        assert_eq!(steps, [(64.0, 1.0 / 64.0), (128.0, 3.0 / 128.0)]);
-        scaling.origin[0] /= 64.0;
-        scaling.origin[2] *= 3.0 / 128.0;
-        let mut expected = [Lanes::default(); 2];
-        let weights = Weights::of(&scaling, &classes);
-        class_sums(movers, &scaling.origin, &weights, [0, 2], class_of, &mut expected);
-        assert_eq!(out, expected);
+        for plain in [false, true] {
+            if plain {
+                scaling = Scaling::identity(3);
+            }
+            let (mut steps, mut out) = ([(0.0, 0.0); 2], ClassSums::new(&classes));
+            let weights = Weights::toward(&scaling, &classes);
+            assert_eq!(matches!(weights, Weights::Ones), plain);
+            let (movers, rows) = (matrix.movers(), [0, 2]);
+            let into = (steps.as_mut_slice(), &mut out);
+            let by = (scaling.origin.as_slice(), &weights);
+            origin_step_to_classes(movers, by, &rows, factor, into);
+            let sums = if plain { [5.0, 4.0] } else { [64.0, 128.0] };
+            assert_eq!(steps, [(sums[0], 1.0 / sums[0]), (sums[1], 3.0 / sums[1])]);
+            scaling.origin[0] *= 1.0 / sums[0];
+            scaling.origin[2] *= 3.0 / sums[1];
+            let mut expected = ClassSums::new(&classes);
+            let weights = Weights::toward(&scaling, &classes);
+            class_sums(movers, &scaling.origin, &weights, [0, 2], &mut expected);
+            assert!(out.sums().eq(expected.sums()));
+        }
     }
 
     #[test]

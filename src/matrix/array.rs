@@ -16,6 +16,10 @@ use super::csr::split_rows;
 use crate::input::release;
 use crate::scratch::write_at;
 
+mod parts;
+
+pub(super) use parts::Part;
+
 /// Elements that are read many times and written once.
 ///
 /// Invariant: a mapped array is aligned and as long as its bytes say.
@@ -143,7 +147,7 @@ impl Room {
         make: impl Fn(usize, &mut [u32], &mut [V]) -> Result<(), E> + Sync,
     ) -> Result<(Array<u32>, Array<V>), FillError<E>> {
         let entries = row_ptr[row_ptr.len() - 1] as usize;
-        let mut new = self.entries::<V>(entries).map_err(FillError::Room)?;
+        let mut new = self.entries::<V>(entries)?;
         let done: Vec<Result<(), FillError<E>>> = match &mut new {
             NewEntries::Memory(columns, values, _) => {
                 let columns = bytemuck::cast_slice_mut(columns);
@@ -160,12 +164,12 @@ impl Room {
                     c.resize(len, 0);
                     v.resize(len, V::zeroed());
                     make(k, c, v).map_err(FillError::Entries)?;
-                    scratch.write(first, c, v).map_err(FillError::Room)
+                    Ok(scratch.write(first, c, v)?)
                 })
                 .collect(),
         };
         done.into_iter().collect::<Result<(), _>>()?;
-        new.finish().map_err(FillError::Room)
+        Ok(new.finish()?)
     }
 
     fn entries<V: Pod>(&self, entries: usize) -> io::Result<NewEntries<V>> {
@@ -197,6 +201,18 @@ pub(super) enum FillError<E> {
     Room(io::Error),
     /// What the maker of the entries says of the first chunk that it could not make.
     Entries(E),
+}
+
+impl<E> From<io::Error> for FillError<E> {
+    fn from(error: io::Error) -> Self {
+        Self::Room(error)
+    }
+}
+
+impl From<crate::Error> for FillError<crate::Error> {
+    fn from(error: crate::Error) -> Self {
+        Self::Entries(error)
+    }
 }
 
 /// A file of indices and one of values.

@@ -140,15 +140,25 @@ impl<V: Value> Csr<V> {
     ///
     /// # Panics
     /// If an invariant does not hold.
-    pub fn from_rows(columns: usize, rows: Vec<(Vec<u32>, Vec<V>)>) -> Self {
+    pub fn from_rows(columns: usize, rows: &[(Vec<u32>, Vec<V>)]) -> Self {
         let mut row_ptr = vec![0_u64];
-        let nnz = rows.iter().map(|r| r.0.len()).sum();
-        let (mut col_idx, mut values) = (Vec::with_capacity(nnz), Vec::with_capacity(nnz));
-        for (c, v) in rows {
-            col_idx.extend(c);
-            values.extend(v);
-            row_ptr.push(col_idx.len() as u64);
-        }
+        row_ptr.extend(rows.iter().scan(0, |end, row| {
+            *end += row.0.len() as u64;
+            Some(*end)
+        }));
+        let nnz = row_ptr[rows.len()] as usize;
+        let (mut col_idx, mut values) = (vec![0; nnz], vec![V::zeroed(); nnz]);
+        let chunks = row_ranges(&row_ptr, CHUNK_ENTRIES);
+        let parts = split_rows(&chunks, &row_ptr, &mut col_idx, &mut values);
+        chunks.into_par_iter().zip(parts).for_each(|(chunk, (mut cols, mut vals))| {
+            for (c, v) in &rows[chunk] {
+                let (row_cols, rest_cols) = cols.split_at_mut(c.len());
+                let (row_vals, rest_vals) = vals.split_at_mut(c.len());
+                row_cols.copy_from_slice(c);
+                row_vals.copy_from_slice(v);
+                (cols, vals) = (rest_cols, rest_vals);
+            }
+        });
         Self::new(columns, row_ptr, col_idx, values)
     }
 

@@ -11,6 +11,8 @@ pub mod npz;
 mod npz_archive;
 mod npz_write;
 pub mod parquet;
+mod parquet_codes;
+mod parquet_columns;
 mod parquet_write;
 mod row_chunks;
 mod storage;

@@ -3,23 +3,27 @@
 //! Origins and destinations are either texts, the codes of units, or integers, their rows in the
 //! units table. Written files hold texts when the units have codes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ops::Range;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Mutex, RwLock};
 
 use rayon::prelude::*;
 
-use super::array::FillError;
+use super::array::{FillError, Part};
+use super::parquet_columns::{FlowColumn, UnitColumns};
 pub use super::parquet_write::write;
 use super::triplets::Triplets;
 use super::{AnyFlowMatrix, Csr, FlowMatrix, Room, Value};
-use crate::columns::{Batch, Kind, ParquetFile, Values};
+use crate::columns::{Kind, ParquetFile, Values};
 use crate::geography::Geography;
 use crate::{Error, Result};
 
 /// Key of the file's metadata that holds the number of units of a file of indices.
 pub(super) const UNITS_KEY: &str = "flowrake.units";
+
+/// Rows read at a time: three columns of so many stay in a cache.
+const BATCH_ROWS: usize = 1 << 14;
 
 /// Reads a matrix of persons in the number type of its `flow`. Rows may be in any order, pairs
 /// given twice are summed, other columns are ignored.
@@ -72,7 +76,8 @@ pub fn read(
         return Err(Error::data(path, format!(": metadata {UNITS_KEY}"), problem));
     }
     let n = units.map(Geography::len).or(declared);
-    let columns = Columns { file: &file, origin, destination, flow, units, n, room };
+    let columns = UnitColumns { file: &file, units, n };
+    let columns = Columns { units: columns, origin, destination, flow, n, room };
     let (matrix, n) = match file.kind(flow) {
         Kind::Float => columns.matrix().map(|(m, n)| (AnyFlowMatrix::F32(m), n)),
         Kind::Double => columns.matrix().map(|(m, n)| (AnyFlowMatrix::F64(m), n)),
@@ -83,33 +88,64 @@ pub fn read(
 
 /// The units that a file of codes names.
 fn named_units(path: &Path, file: &ParquetFile, columns: [usize; 2]) -> Result<Geography> {
+    let known = RwLock::new(HashSet::<Box<str>>::new());
     let groups = 0..file.group_starts().len() - 1;
-    let sets: Vec<Result<BTreeSet<String>>> = groups
+    let done: Vec<Result<()>> = groups
         .into_par_iter()
-        .map(|group| {
-            let mut codes = BTreeSet::new();
-            for column in columns {
-                file.read(group, column, |batch| {
-                    let Values::Texts(texts) = batch.values else { unreachable!("a text column") };
-                    for (k, text) in texts.iter().enumerate() {
-                        // Text that is not UTF-8 is reported when the entries are read.
-                        let Ok(code) = std::str::from_utf8(text.data()) else { continue };
-                        let repeats = k > 0 && texts[k - 1].data() == text.data();
-                        if !repeats && !codes.contains(code) {
-                            codes.insert(code.to_owned());
-                        }
-                    }
-                    Ok(())
-                })?;
+        .flat_map_iter(|group| columns.map(|column| (group, column)))
+        .map(|(group, column)| {
+            let codes = used_texts(file, group, column)?;
+            // Row groups mostly name the same units.
+            let is_known = "nothing panics with it";
+            let mut new = Vec::new();
+            {
+                let known = known.read().expect(is_known);
+                // Text that is not UTF-8 is reported when the entries are read.
+                let codes = codes.iter().filter_map(|code| std::str::from_utf8(code).ok());
+                new.extend(codes.filter(|code| !known.contains(*code)).map(Box::from));
             }
-            Ok(codes)
+            known.write().expect(is_known).extend(new);
+            Ok(())
         })
         .collect();
-    let mut codes = BTreeSet::new();
-    for set in sets {
-        codes.append(&mut set?);
-    }
+    done.into_iter().collect::<Result<()>>()?;
+    let known = known.into_inner().expect("nothing panics with it");
+    let codes = known.into_iter().map(String::from).collect();
     Geography::from_codes(codes).map_err(|problem| Error::data(path, "", problem))
+}
+
+/// The texts of a column of a row group, most of them once.
+fn used_texts(file: &ParquetFile, group: usize, column: usize) -> Result<Vec<Vec<u8>>> {
+    let mut texts: Vec<Vec<u8>> = Vec::new();
+    let mut chunk = file.chunk_by_entries(group, column, |text| {
+        texts.push(text.to_owned());
+        i32::try_from(texts.len() - 1).expect("a page has less than 2 GiB")
+    })?;
+    // A dictionary may hold more than is referred to.
+    let mut is_used = vec![false; texts.len()];
+    let mut others = BTreeSet::new();
+    while let Some(batch) = chunk.next(BATCH_ROWS)? {
+        match batch.values {
+            Values::Entries(entries) => {
+                for &entry in entries {
+                    is_used[entry as usize] = true;
+                }
+            }
+            Values::Texts(texts) => {
+                for (k, text) in texts.iter().enumerate() {
+                    let repeats = k > 0 && texts[k - 1].data() == text.data();
+                    if !repeats && !others.contains(text.data()) {
+                        others.insert(text.data().to_owned());
+                    }
+                }
+            }
+            _ => unreachable!("a column of texts"),
+        }
+    }
+    let mut is_used = is_used.into_iter();
+    texts.retain(|_| is_used.next().expect("as many as texts"));
+    texts.extend(others);
+    Ok(texts)
 }
 
 /// The number of units that a file of indices was written with.
@@ -130,22 +166,26 @@ struct Look {
     last: Option<(u32, u32)>,
     /// Number of movers' entries by origin.
     movers: Vec<(u32, u64)>,
+    /// Rows of the group that hold stayers, and whose.
+    stayers: Vec<(usize, u32)>,
 }
 
 /// The three columns of a long table, their types checked.
 struct Columns<'a> {
-    file: &'a ParquetFile,
+    units: UnitColumns<'a>,
     origin: usize,
     destination: usize,
     flow: usize,
-    /// Units that codes refer to.
-    units: Option<&'a Geography>,
     /// Number of units, if known before reading.
     n: Option<usize>,
     room: &'a Room,
 }
 
 impl Columns<'_> {
+    fn file(&self) -> &ParquetFile {
+        self.units.file
+    }
+
     /// The matrix and its number of units.
     fn matrix<V: Value>(&self) -> Result<(FlowMatrix<V>, usize)> {
         if let Some(n) = self.n
@@ -153,24 +193,24 @@ impl Columns<'_> {
         {
             return Ok((matrix, n));
         }
-        if !self.room.holds((self.file.rows() * (8 + size_of::<V>())) as u64) {
+        if !self.room.holds((self.file().rows() * (8 + size_of::<V>())) as u64) {
             let problem = "expected rows sorted by origin and destination, in the order of a units \
                            table, which can be read in little memory, found others; rewrite the \
                            file once with `flowrake convert`, or allow more memory";
-            return Err(Error::data(self.file.path(), "", problem));
+            return Err(Error::data(self.file().path(), "", problem));
         }
         self.in_any_order()
     }
 
     /// The matrix of rows sorted by origin and destination, without a copy between; `None` if they
     /// are not. Row groups are read in parallel: origins and destinations once to see what is where,
-    /// then everything into its place.
+    /// then destinations and flows into their places.
     fn split_sorted<V: Value>(&self, n: usize) -> Result<Option<FlowMatrix<V>>> {
-        let groups = self.file.group_starts().len() - 1;
-        let looks: Vec<Result<Option<Look>>> =
-            (0..groups).into_par_iter().map(|group| self.look(group)).collect();
+        let groups = self.file().group_starts().len() - 1;
+        let looks = self.room.map_parts(groups, |group| self.look(group));
         let mut row_ptr = vec![0_u64; n + 1];
         let mut group_ptr = vec![0_u64];
+        let mut group_stayers = Vec::new();
         let mut last = None;
         for look in looks {
             let Some(look) = look? else { return Ok(None) };
@@ -184,26 +224,17 @@ impl Columns<'_> {
             for (origin, movers) in look.movers {
                 row_ptr[origin as usize + 1] += movers;
             }
+            group_stayers.push(look.stayers);
         }
         for i in 0..n {
             row_ptr[i + 1] += row_ptr[i];
         }
         let stayers = Mutex::new(vec![0.0; n]);
-        let each: Vec<Range<usize>> = (0..groups).map(|group| group..group + 1).collect();
-        let made = self.room.fill(&group_ptr, &each, |group, cols: &mut [u32], vals: &mut [V]| {
-            let (origins, destinations) = self.pairs(group)?;
-            let mut flows = vec![V::zeroed(); origins.len()];
-            self.read_flows(group, &mut flows)?;
-            let mut places = cols.iter_mut().zip(vals);
+        let made = self.room.fill_in_parts(&group_ptr, |group, part: &mut Part<V>| {
             let mut own = Vec::new();
-            for ((&i, &j), &flow) in origins.iter().zip(&destinations).zip(&flows) {
-                if i == j {
-                    own.push((i as usize, flow.into()));
-                } else {
-                    let (col, val) = places.next().expect("as many movers as were counted");
-                    (*col, *val) = (j, flow);
-                }
-            }
+            self.split(group, &group_stayers[group], part, |unit, flow: V| {
+                own.push((unit as usize, flow.into()));
+            })?;
             let mut stayers = stayers.lock().expect("nothing panics with it");
             for (i, persons) in own {
                 stayers[i] = persons;
@@ -214,7 +245,7 @@ impl Columns<'_> {
             FillError::Entries(e) => e,
             FillError::Room(e) => {
                 let problem = format!("expected room for its entries, found {e}");
-                Error::data(self.file.path(), "", problem)
+                Error::data(self.file().path(), "", problem)
             }
         })?;
         let stayers = stayers.into_inner().expect("nothing panics with it");
@@ -224,40 +255,80 @@ impl Columns<'_> {
 
     /// What a row group holds; `None` if it is not sorted.
     fn look(&self, group: usize) -> Result<Option<Look>> {
-        let (origins, destinations) = self.pairs(group)?;
-        let pair = |k: usize| (origins[k], destinations[k]);
-        let len = origins.len();
-        if !(1..len).all(|k| pair(k - 1) < pair(k)) {
-            return Ok(None);
+        let mut origins = self.units.open(group, self.origin)?;
+        let mut destinations = self.units.open(group, self.destination)?;
+        let mut look = Look { first: None, last: None, movers: Vec::new(), stayers: Vec::new() };
+        let (mut i, mut j) = (vec![0; BATCH_ROWS], vec![0; BATCH_ROWS]);
+        for rows in self.batches(group) {
+            let (i, j) = (&mut i[..rows.len()], &mut j[..rows.len()]);
+            origins.read(i)?;
+            destinations.read(j)?;
+            let pair = |k: usize| (i[k], j[k]);
+            let is_sorted = (1..i.len()).fold(true, |is, k| is & (pair(k - 1) < pair(k)));
+            if !is_sorted || look.last >= Some(pair(0)) {
+                return Ok(None);
+            }
+            look.first = look.first.or(Some(pair(0)));
+            look.last = Some(pair(i.len() - 1));
+            let mut start = 0;
+            for run in i.chunk_by(|a, b| a == b) {
+                let (origin, own) = (run[0], &j[start..start + run.len()]);
+                let stays = own.binary_search(&origin);
+                if let Ok(k) = stays {
+                    look.stayers.push((rows.start + start + k, origin));
+                }
+                let movers = (run.len() - usize::from(stays.is_ok())) as u64;
+                match look.movers.last_mut() {
+                    Some(last) if last.0 == origin => last.1 += movers,
+                    _ => look.movers.push((origin, movers)),
+                }
+                start += run.len();
+            }
         }
-        let mut movers = Vec::new();
-        let mut start = 0;
-        for run in origins.chunk_by(|a, b| a == b) {
-            let own = &destinations[start..start + run.len()];
-            let stays = own.binary_search(&run[0]).is_ok();
-            movers.push((run[0], (run.len() - usize::from(stays)) as u64));
-            start += run.len();
-        }
-        let first = (len > 0).then(|| pair(0));
-        Ok(Some(Look { first, last: (len > 0).then(|| pair(len - 1)), movers }))
+        Ok(Some(look))
     }
 
-    /// Origins and destinations of a row group.
-    fn pairs(&self, group: usize) -> Result<(Vec<u32>, Vec<u32>)> {
-        let starts = self.file.group_starts();
+    /// Puts the movers of a sorted row group into their place, and gives stayers to `stay`.
+    fn split<V: Value>(
+        &self,
+        group: usize,
+        stayers: &[(usize, u32)],
+        part: &mut Part<V>,
+        mut stay: impl FnMut(u32, V),
+    ) -> std::result::Result<(), FillError<Error>> {
+        let mut destinations = self.units.open(group, self.destination)?;
+        let mut flows = FlowColumn::open(self.file(), group, self.flow)?;
+        let mut stayers = stayers.iter().peekable();
+        let (mut j, mut v) = (vec![0; BATCH_ROWS], vec![V::zeroed(); BATCH_ROWS]);
+        for rows in self.batches(group) {
+            let (j, v) = (&mut j[..rows.len()], &mut v[..rows.len()]);
+            destinations.read(j)?;
+            flows.read(v)?;
+            let mut done = 0;
+            while let Some(&(row, unit)) = stayers.next_if(|stayer| stayer.0 < rows.end) {
+                let k = row - rows.start;
+                part.push(&j[done..k], &v[done..k])?;
+                stay(unit, v[k]);
+                done = k + 1;
+            }
+            part.push(&j[done..], &v[done..])?;
+        }
+        Ok(())
+    }
+
+    /// Rows of a group, counted from its first, that are read at a time.
+    fn batches(&self, group: usize) -> impl Iterator<Item = Range<usize>> + use<> {
+        let starts = self.file().group_starts();
         let len = starts[group + 1] - starts[group];
-        let (mut origins, mut destinations) = (vec![0; len], vec![0; len]);
-        self.read_units(group, self.origin, &mut origins)?;
-        self.read_units(group, self.destination, &mut destinations)?;
-        Ok((origins, destinations))
+        (0..len).step_by(BATCH_ROWS).map(move |start| start..len.min(start + BATCH_ROWS))
     }
 
     /// The matrix and its number of units. Row groups are read in parallel, each into its place.
     fn in_any_order<V: Value>(&self) -> Result<(FlowMatrix<V>, usize)> {
-        let rows = self.file.rows();
+        let rows = self.file().rows();
         let (mut origins, mut destinations) = (vec![0_u32; rows], vec![0_u32; rows]);
         let mut flows = vec![V::zeroed(); rows];
-        let starts = self.file.group_starts();
+        let starts = self.file().group_starts();
         let mut tasks = Vec::new();
         let (mut i, mut j, mut v) = (&mut origins[..], &mut destinations[..], &mut flows[..]);
         for (group, range) in starts.windows(2).enumerate() {
@@ -269,12 +340,13 @@ impl Columns<'_> {
         let results: Vec<Result<()>> = tasks
             .into_par_iter()
             .map(|(group, origins, destinations, flows)| {
+                let units = |column, out| self.units.open(group, column)?.read(out);
                 let (a, (b, c)) = rayon::join(
-                    || self.read_units(group, self.origin, origins),
+                    || units(self.origin, origins),
                     || {
                         rayon::join(
-                            || self.read_units(group, self.destination, destinations),
-                            || self.read_flows(group, flows),
+                            || units(self.destination, destinations),
+                            || FlowColumn::open(self.file(), group, self.flow)?.read(flows),
                         )
                     },
                 );
@@ -286,92 +358,6 @@ impl Columns<'_> {
         let entries = Triplets::new(origins, destinations, flows);
         let n = self.n.unwrap_or_else(|| entries.units());
         let matrix = entries.into_flow_matrix(n);
-        Ok((matrix.map_err(|problem| Error::data(self.file.path(), "", problem))?, n))
-    }
-
-    /// Reads codes or indices as unit indices.
-    fn read_units(&self, group: usize, column: usize, out: &mut [u32]) -> Result<()> {
-        let start = self.file.group_starts()[group];
-        let signed = self.file.kind(column) != Kind::Integer { signed: false };
-        let n = self.n.unwrap_or(u32::MAX as usize);
-        let index = |row: usize, index: Option<u32>, found: i128| match index {
-            Some(index) if (index as usize) < n => Ok(index),
-            _ => {
-                let problem = format!("expected 0 <= index < {n}, found {found}");
-                Err(self.file.error(row, column, problem))
-            }
-        };
-        self.file.read(group, column, |batch| {
-            self.no_nulls(batch, column)?;
-            let out = &mut out[batch.first_row - start..];
-            let row = |k: usize| batch.first_row + k;
-            match batch.values {
-                Values::Texts(texts) => {
-                    let units = self.units.expect("a file of codes has units");
-                    for (k, text) in texts.iter().enumerate() {
-                        // An origin is usually that of the row before, a destination near it.
-                        let near = (k > 0).then(|| out[k - 1]);
-                        let known = near.into_iter().flat_map(|unit| [unit, unit + 1]);
-                        let mut known = known.filter(|&unit| (unit as usize) < units.len());
-                        let is = |&unit: &u32| {
-                            units.geoids()[unit as usize].as_str().as_bytes() == text.data()
-                        };
-                        out[k] = if let Some(unit) = known.find(is) {
-                            unit
-                        } else {
-                            std::str::from_utf8(text.data())
-                                .map_err(|_| "expected UTF-8 text, found other bytes".to_owned())
-                                .and_then(|code| units.require(code))
-                                .map_err(|problem| self.file.error(row(k), column, problem))?
-                        };
-                    }
-                }
-                Values::Ints32(values) => {
-                    for (k, &v) in values.iter().enumerate() {
-                        let (narrow, wide) = if signed {
-                            (u32::try_from(v).ok(), i128::from(v))
-                        } else {
-                            (Some(v.cast_unsigned()), i128::from(v.cast_unsigned()))
-                        };
-                        out[k] = index(row(k), narrow, wide)?;
-                    }
-                }
-                Values::Ints64(values) => {
-                    for (k, &v) in values.iter().enumerate() {
-                        let wide =
-                            if signed { i128::from(v) } else { i128::from(v.cast_unsigned()) };
-                        out[k] = index(row(k), u32::try_from(wide).ok(), wide)?;
-                    }
-                }
-                Values::Floats(_) | Values::Doubles(_) => unreachable!("a column of units"),
-            }
-            Ok(())
-        })
-    }
-
-    fn read_flows<V: Value>(&self, group: usize, out: &mut [V]) -> Result<()> {
-        let start = self.file.group_starts()[group];
-        self.file.read(group, self.flow, |batch| {
-            self.no_nulls(batch, self.flow)?;
-            let flows: &[V] = match batch.values {
-                Values::Floats(flows) => bytemuck::cast_slice(flows),
-                Values::Doubles(flows) => bytemuck::cast_slice(flows),
-                _ => unreachable!("a column of flows"),
-            };
-            if let Some(k) = flows.iter().position(|&flow| !flow.is_persons()) {
-                let flow: f64 = flows[k].into();
-                let problem = format!("expected persons >= 0, found {flow}");
-                return Err(self.file.error(batch.first_row + k, self.flow, problem));
-            }
-            out[batch.first_row - start..][..flows.len()].copy_from_slice(flows);
-            Ok(())
-        })
-    }
-
-    fn no_nulls(&self, batch: &Batch, column: usize) -> Result<()> {
-        match batch.first_null() {
-            Some(row) => Err(self.file.error(row, column, "expected a value, found null")),
-            None => Ok(()),
-        }
+        Ok((matrix.map_err(|problem| Error::data(self.file().path(), "", problem))?, n))
     }
 }

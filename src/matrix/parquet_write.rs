@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::column::writer::{ColumnCloseResult, get_column_writer, get_typed_column_writer};
-use parquet::data_type::{ByteArray, ByteArrayType, DataType, DoubleType, FloatType, Int32Type};
+use parquet::data_type::{DataType, DoubleType, FloatType, Int32Type};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesPtr};
@@ -17,18 +17,16 @@ use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::{ColumnDescPtr, ColumnPath};
 
 use super::parquet::UNITS_KEY;
+use super::parquet_codes;
 use super::row_chunks::RowChunks;
 use super::{FlowRows, ValueType};
-use crate::geography::Geography;
+use crate::geography::{Geography, Geoid};
 
 /// Entries of a row group, to which the rest of the last row is added.
 const GROUP_ENTRIES: u64 = 1_000_000;
 
 /// Entries given to an encoder at a time.
 const BATCH_ENTRIES: usize = 1 << 13;
-
-/// Room for the codes of all block groups in a dictionary.
-const DICTIONARY_BYTES: usize = 8 << 20;
 
 type Encoded<T> = Result<T, ParquetError>;
 
@@ -82,7 +80,6 @@ fn write_groups<W: Write + Send>(
         // Readers skip row groups by their origins; every group has all destinations.
         .set_statistics_enabled(EnabledStatistics::None)
         .set_column_statistics_enabled(ColumnPath::from("origin"), EnabledStatistics::Chunk)
-        .set_dictionary_page_size_limit(DICTIONARY_BYTES)
         // Harmonized flows hardly repeat.
         .set_column_dictionary_enabled(ColumnPath::from("flow"), false)
         .build();
@@ -90,15 +87,11 @@ fn write_groups<W: Write + Send>(
     // Column chunks arrive in small pieces.
     let out = BufWriter::with_capacity(1 << 20, out);
     let mut writer = SerializedFileWriter::new(out, schema, Arc::new(properties))?;
-    let codes: Vec<ByteArray> = if numbered {
-        Vec::new()
-    } else {
-        units.geoids().iter().map(|geoid| geoid.as_str().into()).collect()
-    };
     let encoder = Encoder {
         columns: writer.schema_descr().columns().to_vec(),
         properties: writer.properties().clone(),
-        codes,
+        code_properties: parquet_codes::properties(),
+        codes: (!numbered).then(|| units.geoids()),
         value_type: rows.value_type(),
         chunks: RowChunks::new(rows),
     };
@@ -131,8 +124,9 @@ struct EncodedColumn {
 struct Encoder<'a> {
     columns: Vec<ColumnDescPtr>,
     properties: WriterPropertiesPtr,
-    /// Codes of the units; none if they are only numbered.
-    codes: Vec<ByteArray>,
+    code_properties: WriterPropertiesPtr,
+    /// Codes of the units, unless they are only numbered.
+    codes: Option<&'a [Geoid]>,
     value_type: ValueType,
     chunks: RowChunks<'a>,
 }
@@ -141,43 +135,51 @@ impl Encoder<'_> {
     /// The columns of a row group, encoded in parallel.
     fn group(&self, rows: Range<usize>) -> Encoded<[EncodedColumn; 3]> {
         let row_ptr = self.chunks.row_ptr();
-        let ((origin, destination), flow) = rayon::join(
-            || {
-                rayon::join(
-                    || {
-                        let len = |i: usize| (row_ptr[i + 1] - row_ptr[i]) as usize;
-                        self.units(0, rows.clone().flat_map(|i| iter::repeat_n(i as u32, len(i))))
-                    },
-                    || {
-                        let mut destinations = Vec::new();
-                        self.chunks.columns(rows.clone(), |j| j, &mut destinations);
-                        self.units(1, destinations.into_iter())
-                    },
-                )
-            },
-            || {
-                let mut flows = Vec::new();
-                self.chunks.flows(rows.clone(), |flow| flow, &mut flows);
-                let flows = flows.into_iter();
-                match self.value_type {
-                    ValueType::F16 | ValueType::F32 => {
-                        self.column::<FloatType>(2, flows.map(|flow| flow as f32))
-                    }
-                    ValueType::F64 => self.column::<DoubleType>(2, flows),
+        let origins = || {
+            let len = |i: usize| (row_ptr[i + 1] - row_ptr[i]) as usize;
+            let origins = rows.clone().flat_map(|i| iter::repeat_n(i as u32, len(i)));
+            let range = self.codes.and_then(|codes| {
+                let named = || rows.clone().filter(|&i| len(i) > 0).map(|i| &codes[i]);
+                Some([named().min()?, named().max()?])
+            });
+            self.units(0, origins, range)
+        };
+        let destinations = || {
+            let mut destinations = Vec::new();
+            self.chunks.columns(rows.clone(), |j| j, &mut destinations);
+            self.units(1, destinations.into_iter(), None)
+        };
+        let flows = || {
+            let mut flows = Vec::new();
+            self.chunks.flows(rows.clone(), |flow| flow, &mut flows);
+            let flows = flows.into_iter();
+            match self.value_type {
+                ValueType::F16 | ValueType::F32 => {
+                    self.column::<FloatType>(2, flows.map(|flow| flow as f32))
                 }
-            },
-        );
+                ValueType::F64 => self.column::<DoubleType>(2, flows),
+            }
+        };
+        let ((origin, destination), flow) =
+            rayon::join(|| rayon::join(origins, destinations), flows);
         Ok([origin?, destination?, flow?])
     }
 
-    /// A column of units: their codes or, if they have none, their indices.
-    fn units(&self, column: usize, units: impl Iterator<Item = u32>) -> Encoded<EncodedColumn> {
-        if self.codes.is_empty() {
-            self.column::<Int32Type>(column, units.map(u32::cast_signed))
-        } else {
-            let codes = units.map(|unit| self.codes[unit as usize].clone());
-            self.column::<ByteArrayType>(column, codes)
-        }
+    /// A column of units: their codes, with the range of these if it is to be noted, or, if they have
+    /// none, their indices.
+    fn units(
+        &self,
+        column: usize,
+        units: impl Iterator<Item = u32>,
+        range: Option<[&Geoid; 2]>,
+    ) -> Encoded<EncodedColumn> {
+        let Some(codes) = self.codes else {
+            return self.column::<Int32Type>(column, units.map(u32::cast_signed));
+        };
+        let properties = &self.code_properties;
+        let (bytes, entries) =
+            parquet_codes::encode(&self.columns[column], properties, units, codes, range)?;
+        Ok(EncodedColumn { bytes, entries })
     }
 
     fn column<T: DataType>(

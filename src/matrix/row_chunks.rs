@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 use std::ops::Range;
+use std::sync::mpsc::sync_channel;
+use std::thread;
 
 use rayon::prelude::*;
 
@@ -138,29 +140,37 @@ impl<'a> RowChunks<'a> {
         // Half of what is ahead is being made, the other half being written.
         let most = (AHEAD_ENTRIES / 2 / entries).max(1) as usize;
         let at_once = most.min(2 * rayon::current_num_threads());
-        let slots = || -> Vec<T> { (0..at_once).map(|_| T::default()).collect() };
-        let (mut made, mut next) = (slots(), slots());
-        let make_all = |chunks: &[Range<usize>], slots: &mut [T]| {
-            let chunks = chunks.par_iter().zip(slots);
-            chunks.for_each(|(rows, slot)| {
-                make(rows.clone(), slot);
-                self.rows.release(rows.clone());
-            });
-        };
-        let mut batches = chunks.chunks(at_once);
-        let mut batch = batches.next().unwrap_or_default();
-        make_all(batch, &mut made);
-        while !batch.is_empty() {
-            let next_batch = batches.next().unwrap_or_default();
-            let (written, ()) = rayon::join(
-                || made[..batch.len()].iter_mut().try_for_each(&mut write),
-                || make_all(next_batch, &mut next),
-            );
-            written?;
-            std::mem::swap(&mut made, &mut next);
-            batch = next_batch;
+        let (to_write, made) = sync_channel::<Vec<T>>(0);
+        let (to_fill, filled) = sync_channel(2);
+        for _ in 0..2 {
+            let slots = (0..at_once).map(|_| T::default()).collect();
+            to_fill.send(slots).expect("there is room for two");
         }
-        Ok(())
+        // The disk makes a thread of its own wait, none of those that compute.
+        thread::scope(|scope| {
+            let writer = scope.spawn(move || {
+                for mut slots in made {
+                    slots.iter_mut().try_for_each(&mut write)?;
+                    // Nobody waits for the last ones.
+                    let _ = to_fill.send(slots);
+                }
+                Ok(())
+            });
+            for batch in chunks.chunks(at_once) {
+                // The writer ends early when it fails.
+                let Ok(mut slots) = filled.recv() else { break };
+                slots.truncate(batch.len());
+                batch.par_iter().zip(&mut slots).for_each(|(rows, slot)| {
+                    make(rows.clone(), slot);
+                    self.rows.release(rows.clone());
+                });
+                if to_write.send(slots).is_err() {
+                    break;
+                }
+            }
+            drop(to_write);
+            writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
     }
 }
 

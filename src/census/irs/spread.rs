@@ -313,7 +313,7 @@ fn place(
         rows.push((columns.clone(), flows.clone()));
     }
     placed.arrivals_off += arrivals.iter().map(|persons| persons.abs()).sum::<f64>();
-    Ok((FlowMatrix::new(vec![0.0; units.len()], Csr::from_rows(units.len(), rows)), placed))
+    Ok((FlowMatrix::new(vec![0.0; units.len()], Csr::from_rows(units.len(), &rows)), placed))
 }
 
 /// Brings departures and arrivals to the mean of their totals, within states in each state; where
@@ -376,7 +376,7 @@ fn open_pairs(
         let ones = vec![1.0; columns.len()];
         (columns, ones)
     };
-    FlowMatrix::new(vec![0.0; n], Csr::from_rows(n, (0..n).map(row).collect()))
+    FlowMatrix::new(vec![0.0; n], Csr::from_rows(n, &(0..n).map(row).collect::<Vec<_>>()))
 }
 
 /// All movers of matrices that share no pair.
@@ -389,7 +389,7 @@ fn join(listed: &FlowMatrix<f64>, placed: &[FlowMatrix<f64>]) -> Csr<f64> {
         entries.sort_unstable_by_key(|entry| entry.0);
         entries.into_iter().unzip()
     };
-    Csr::from_rows(n, (0..n).map(row).collect())
+    Csr::from_rows(n, &(0..n).map(row).collect::<Vec<_>>())
 }
 
 #[cfg(test)]

@@ -79,12 +79,11 @@ pub fn write(solved: Solved, args: &Args, progress: &Progress) -> Result<bool> {
     let start = Instant::now();
     let mut outputs = Outputs::default();
     // Inputs are hashed while the disk takes its time.
-    let (written, hashed) = rayon::join(
-        || add_matrix(&mut outputs, &files.out, &loaded, &solution, progress),
-        || hash_inputs(&loaded.inputs),
-    );
-    written?;
-    let inputs = hashed?;
+    let inputs = std::thread::scope(|scope| {
+        let hashed = scope.spawn(|| hash_inputs(&loaded.inputs));
+        add_matrix(&mut outputs, &files.out, &loaded, &solution, progress)?;
+        Ok::<_, anyhow::Error>(hashed.join().expect("hashing does not panic")?)
+    })?;
     elapsed.write = start.elapsed().as_secs_f64();
 
     progress.say(Stage::Writing, format!("describing {}", files.out.display()));

@@ -81,7 +81,7 @@ fn sums_of_all_their_bits() {
             .collect();
         let mut rows = rows;
         rows.resize(65, (vec![], vec![]));
-        let matrix = FlowMatrix::new(vec![0.0; 65], Csr::from_rows(65, rows));
+        let matrix = FlowMatrix::new(vec![0.0; 65], Csr::from_rows(65, &rows));
         let mut scaling = Scaling::identity(65);
         scaling.destination.fill(largest);
         let scaling = FixedScaling::new(&scaling);
@@ -109,8 +109,8 @@ fn sums_of_all_their_bits() {
 fn a_carry_runs_through_all_words_of_a_class() {
     // (2^53 - 1) + 2^53 (2^43 - 1) = 2^96 - 1, each from a row of its own, and 1.
     let values = [2.0_f64.powi(53) - 1.0, (2.0_f64.powi(43) - 1.0) * 2.0_f64.powi(53), 1.0];
-    let rows = values.iter().map(|&v| (vec![0], vec![v])).collect();
-    let matrix = FlowMatrix::new(vec![0.0; 3], Csr::from_rows(3, rows));
+    let rows: Vec<_> = values.iter().map(|&v| (vec![0], vec![v])).collect();
+    let matrix = FlowMatrix::new(vec![0.0; 3], Csr::from_rows(3, &rows));
     let one = partition(3, 1);
     for without in WITHOUT {
         let on_device = Matrix::new(open(without, Limits::default()), &matrix).unwrap();
