@@ -275,7 +275,7 @@ fn files_of_another_year_vintage_or_table_are_refused() {
     assert!(Path::new(&folder.path("u/mismatches.csv")).exists());
 }
 
-/// Runs block `number` (from 1) of the README's commands on a real year as a shell does; its exit
+/// Runs the first commands of a section of the README as a shell does; their exit
 /// code and what it said.
 fn run_readme(folder: &Folder, section: &str) -> (Option<i32>, String) {
     let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
