@@ -162,24 +162,36 @@ impl LoadedPlan {
     /// Names the file, place, what was expected and what was found.
     pub fn read(path: &Path, room: &Room) -> Result<Self> {
         let file = PlanFile::read(path)?;
-        let inputs = file.inputs(path);
         let units_path = file.seed.units.as_deref().map(|units| beside(path, units));
-        let read_units = || units_path.as_deref().map(Geography::read).transpose();
+        let units = || units_path.as_deref().map(Geography::read).transpose();
         let matrix_path = beside(path, &file.seed.matrix);
-        let (mut seed, geography) = if Format::of(&matrix_path)? == Format::Npz {
-            // Both take their time.
-            let read = || matrix::npz::read(&matrix_path, room);
-            let (units, seed) = rayon::join(read_units, read);
-            let (units, seed) = (units?, seed?);
+        let (mut seed, geography, problem) = if Format::of(&matrix_path)? == Format::Npz {
+            // All of them take their time.
+            let asked = || -> Result<_> {
+                let units = units()?;
+                let problem = units.as_ref().map(|units| file.problem(path, units));
+                Ok((units, problem))
+            };
+            let (asked, seed) = rayon::join(asked, || matrix::npz::read(&matrix_path, room));
+            let ((units, problem), seed) = (asked?, seed?);
             let n = with_matrix!(&seed, m => m.units());
             matrix::file::check_size(&matrix_path, n, units.as_ref())?;
-            (seed, units.unwrap_or_else(|| Geography::numbered(n)))
+            (seed, units.unwrap_or_else(|| Geography::numbered(n)), problem)
         } else {
-            matrix::file::read_into(&matrix_path, read_units()?.as_ref(), room)?
+            let (seed, geography) = matrix::file::read_into(&matrix_path, units()?.as_ref(), room)?;
+            (seed, geography, None)
         };
+        let problem = problem.unwrap_or_else(|| file.problem(path, &geography))?;
         let raised = with_matrix!(&mut seed, m => m.raise_stayers(file.seed.stayer_floor));
+        let (year, inputs) = (file.seed.year, file.inputs(path));
+        Ok(Self { seed, geography, problem, year, raised, inputs })
+    }
+}
 
-        let mut levels = Levels { geography: &geography, known: HashMap::new() };
+impl PlanFile {
+    /// The constraints of the plan in `path`, their targets read.
+    fn problem(&self, path: &Path, geography: &Geography) -> Result<Problem> {
+        let mut levels = Levels { geography, known: HashMap::new() };
         let mut load = |spec: &StepSpec, number: usize, repeat: Option<usize>| {
             let place = match repeat {
                 None => format!(": [[step]] number {number}"),
@@ -192,10 +204,10 @@ impl LoadedPlan {
             constraint(spec, &mut levels, &beside(path, &spec.targets)).map_err(at_step)
         };
         let mut plan = Plan::default();
-        for (k, spec) in file.step.iter().enumerate() {
+        for (k, spec) in self.step.iter().enumerate() {
             plan.once.push(load(spec, k + 1, None)?);
         }
-        for (g, group) in file.repeat.iter().enumerate() {
+        for (g, group) in self.repeat.iter().enumerate() {
             let constraints = group.step.iter().enumerate();
             plan.repeat.push(Repeat {
                 constraints: constraints
@@ -206,12 +218,10 @@ impl LoadedPlan {
                 total_ratio_limit: group.total_ratio_limit,
             });
         }
-        let problem = Problem::new(&geography, plan).map_err(|e| match e {
+        Problem::new(geography, plan).map_err(|e| match e {
             Error::Request(problem) => Error::data(path, "", problem),
             other => other,
-        })?;
-        let year = file.seed.year;
-        Ok(Self { seed, geography, problem, year, raised, inputs })
+        })
     }
 }
 
@@ -361,7 +371,7 @@ fn unknown_code(code: &str, partition: &Partition, known: impl Fn(&str) -> bool)
         "expected a code of level {level} that the units table has, found `{code}`; it has {} \
          codes, such as `{}`",
         partition.cells(),
-        partition.codes()[0]
+        &partition.codes()[0]
     )
 }
 

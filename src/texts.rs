@@ -54,6 +54,12 @@ impl<S: AsRef<str>> FromIterator<S> for Texts {
     }
 }
 
+impl<S: AsRef<str>, const N: usize> From<[S; N]> for Texts {
+    fn from(texts: [S; N]) -> Self {
+        texts.into_iter().collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

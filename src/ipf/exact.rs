@@ -404,10 +404,7 @@ mod tests {
         let flows = [(0, 1, 1e-40), (1, 0, 1e3), (2, 0, 1e-150), (2, 1, 1e-20), (0, 2, 0.0)];
         let matrix = FlowMatrix::from_triplets(3, &flows);
         let (exact, cpu) = (exact(&matrix), Cpu::new(&matrix));
-        let units = {
-            let codes = ["a", "b", "c"].map(String::from).to_vec();
-            Partition::from_parts("units", vec![0, 1, 2], codes)
-        };
+        let units = Partition::from_parts("units", vec![0, 1, 2], ["a", "b", "c"].into());
         let mut scaling = Scaling::identity(3);
         scaling.origin = vec![1e30, 1e-30, 1.0 / 3.0];
         scaling.destination = vec![1e-20, 1e10, 1.0];

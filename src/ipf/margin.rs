@@ -79,9 +79,9 @@ impl Margin {
     /// Code of a cell: `36061`, or `36->34` for a block.
     pub fn label(&self, cell: usize) -> String {
         match &self.groups {
-            Groups::Origin(p) | Groups::Destination(p) => p.codes()[cell].clone(),
+            Groups::Origin(p) | Groups::Destination(p) => p.codes()[cell].to_owned(),
             Groups::Block(p, q) => {
-                format!("{}->{}", p.codes()[cell / q.cells()], q.codes()[cell % q.cells()])
+                format!("{}->{}", &p.codes()[cell / q.cells()], &q.codes()[cell % q.cells()])
             }
         }
     }

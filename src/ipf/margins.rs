@@ -145,7 +145,7 @@ fn refinement(units: usize, mut parts: Vec<&Arc<Partition>>) -> Partition {
         new
     });
     match parts[..] {
-        [] => Partition::from_parts("all", vec![0; units], vec!["all".into(); units.min(1)]),
+        [] => Partition::from_parts("all", vec![0; units], ["all"].iter().take(units).collect()),
         [one] => (**one).clone(),
         ref several => Partition::common_refinement(several),
     }

@@ -166,7 +166,7 @@ mod tests {
     #[test]
     #[should_panic(expected = "a class for each")]
     fn columns_without_a_class_are_refused() {
-        let classes = Partition::from_parts("one", vec![0; 3], vec!["all".into()]);
+        let classes = Partition::from_parts("one", vec![0; 3], ["all"].into());
         ClassSums::new(&classes).add_row(&[1, 3], &[1.0_f64, 1.0], |_, _, _, v| v);
     }
 }

@@ -48,7 +48,7 @@ mod tests {
             flows
         };
         assert_eq!(row(&scaling), [99.0, 16.0, 48.0]);
-        let all = Arc::new(Partition::from_parts("all", vec![0; 3], vec!["all".into()]));
+        let all = Arc::new(Partition::from_parts("all", vec![0; 3], ["all"].into()));
         let twice = samples::margin(|_| Groups::Block(all.clone(), all.clone()), Entries::Movers);
         scaling.apply(&twice, &[2.0]);
         assert_eq!(scaling.blocks.len(), 2);

@@ -200,7 +200,7 @@ pub(crate) mod samples {
 
     /// Units 0 and 2 are `a`, unit 1 is `b`.
     pub fn partition() -> Arc<Partition> {
-        Arc::new(Partition::from_parts("half", vec![0, 1, 0], vec!["a".into(), "b".into()]))
+        Arc::new(Partition::from_parts("half", vec![0, 1, 0], ["a", "b"].into()))
     }
 
     pub fn margin(groups: impl Fn(Arc<Partition>) -> Groups, entries: Entries) -> Margin {

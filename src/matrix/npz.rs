@@ -82,7 +82,7 @@ struct Parts<'a> {
 impl Parts<'_> {
     fn build<I, V>(&self, indices: &Npy, data: &Npy) -> Result<FlowMatrix<V>>
     where
-        I: Element + Into<i64> + PartialOrd,
+        I: Element + Into<i64> + TryFrom<u32> + PartialOrd,
         V: Element + Value,
     {
         let error = |name, problem: String| self.archive.error(name, problem);
@@ -132,32 +132,35 @@ impl Parts<'_> {
         Ok(FlowMatrix::from_csr(matrix.map_err(|problem| error("data.npy", problem))?))
     }
 
-    /// Splits rows that are sorted, unique and valid into stayers and movers, in one pass over the
-    /// map and without a copy between; `None` if a row is anything else.
+    /// Splits rows that are sorted, unique and valid into stayers and movers, straight from the map;
+    /// `None` if a row is anything else.
     fn split_sorted<I, V>(
         &self,
         indices: Elements<I>,
         data: Elements<V>,
     ) -> Result<Option<FlowMatrix<V>>>
     where
-        I: Element + Into<i64> + PartialOrd,
+        I: Element + Into<i64> + TryFrom<u32> + PartialOrd,
         V: Element + Value,
     {
         let n = self.n;
-        // A search per row tells how many movers it has, so that every row knows its place. In a
-        // row out of order the search may miss; the pass below then gives up.
+        // A first pass tells how many movers a row has, so that every row knows its place.
         let chunks = row_ranges(&self.ptr, CHUNK_ENTRIES);
         let little_memory = !self.archive.room.holds((indices.len() * (4 + size_of::<V>())) as u64);
         let mut stayer_at = vec![None; n];
         let parts = split_per_row(&chunks, &mut stayer_at);
-        parts.into_par_iter().zip(&chunks).for_each(|(stayer_at, chunk)| {
+        let found = parts.into_par_iter().zip(&chunks).try_for_each(|(stayer_at, chunk)| {
             for (i, stayer_at) in chunk.clone().zip(stayer_at) {
-                *stayer_at = position(indices, self.row(i), i as u32);
+                *stayer_at = diagonal(indices, self.row(i), i, n)?;
             }
             if little_memory {
                 self.release(&indices, chunk);
             }
+            Ok(())
         });
+        if let Err(OutOfOrder) = found {
+            return Ok(None);
+        }
         let mut row_ptr = vec![0_u64; n + 1];
         for i in 0..n {
             let stays = u64::from(stayer_at[i].is_some());
@@ -175,9 +178,6 @@ impl Parts<'_> {
                 .copy_from_slice(&of_rows);
             for i in chunks[chunk].clone() {
                 let row = self.row(i);
-                if !is_increasing(indices, row.clone(), n) {
-                    return Err(OutOfOrder);
-                }
                 let stayer_at = stayer_at[i].unwrap_or(row.end);
                 for range in [row.start..stayer_at, (stayer_at + 1).min(row.end)..row.end] {
                     let (row_cols, row_vals);
@@ -291,42 +291,31 @@ impl Parts<'_> {
     }
 }
 
-/// Whether the indices of a row strictly increase from 0 or more to below `n`.
-fn is_increasing<I: Element + Into<i64> + PartialOrd>(
+/// Where the diagonal is in row `i`, whose indices must strictly increase from 0 or more to below `n`.
+fn diagonal<I: Element + Into<i64> + TryFrom<u32> + PartialOrd>(
     indices: Elements<I>,
     row: Range<usize>,
+    i: usize,
     n: usize,
-) -> bool {
-    if row.is_empty() {
-        return true;
-    }
-    let (first, last) = (indices.get(row.start).into(), indices.get(row.end - 1).into());
-    let (all_but_last, all_but_first) = (row.start..row.end - 1, row.start + 1..row.end);
-    // Without a way out of the loop, which is the faster for it.
+) -> std::result::Result<Option<usize>, OutOfOrder> {
+    let Some(last) = row.end.checked_sub(1).filter(|last| *last >= row.start) else {
+        return Ok(None);
+    };
+    let (all_but_last, all_but_first) = (row.start..last, row.start + 1..row.end);
+    // Without a way out of the loops, which are the faster for it.
     let pairs = indices.range(all_but_last).zip(indices.range(all_but_first));
     let falls = pairs.map(|(a, b)| u32::from(a >= b)).sum::<u32>();
-    falls == 0 && first >= 0 && last < i64::from(n as u32)
-}
-
-/// Where `wanted` is in a row whose indices increase.
-fn position<I: Element + Into<i64> + PartialOrd>(
-    indices: Elements<I>,
-    row: Range<usize>,
-    wanted: u32,
-) -> Option<usize> {
-    let wanted = i64::from(wanted);
-    let Range { mut start, end } = row;
-    let mut size = end - start;
-    while size > 0 {
-        let half = size / 2;
-        if indices.get(start + half).into() < wanted {
-            start += half + 1;
-            size -= half + 1;
-        } else {
-            size = half;
-        }
+    let ends = [row.start, last].map(|k| indices.get(k).into());
+    if falls > 0 || ends[0] < 0 || ends[1] >= i64::from(n as u32) {
+        return Err(OutOfOrder);
     }
-    (start < end && indices.get(start).into() == wanted).then_some(start)
+    let Ok(wanted) = I::try_from(i as u32) else {
+        // Beyond all that an index of this type can be.
+        return Ok(None);
+    };
+    let smaller = indices.range(row.clone()).map(|j| u32::from(j < wanted)).sum::<u32>();
+    let at = row.start + smaller as usize;
+    Ok((at < row.end && indices.get(at) == wanted).then_some(at))
 }
 
 /// A row that is not sorted, or holds something else than persons.
@@ -346,15 +335,17 @@ mod tests {
     fn rows_are_searched_and_checked() {
         let bytes = elements(&[0, 2, 5, 1, 1, -1]);
         let indices = Npy::parse(&bytes).unwrap().elements::<i32>().unwrap();
-        assert_eq!(
-            [0_u32, 1, 2, 5, 6].map(|j| position(indices, 0..3, j)),
-            [Some(0), None, Some(1), Some(2), None]
-        );
-        assert_eq!(position(indices, 3..3, 1), None);
-        assert!(is_increasing(indices, 0..3, 6));
-        assert!(!is_increasing(indices, 0..3, 5), "out of range");
-        assert!(!is_increasing(indices, 3..5, 6), "twice the same");
-        assert!(!is_increasing(indices, 5..6, 6), "negative");
-        assert!(is_increasing(indices, 2..2, 0));
+        let at =
+            |row: Range<usize>, i: usize, n: usize| diagonal(indices, row, i, n).map_err(|_| ());
+        let found = [0, 1, 2, 5, 6].map(|i| at(0..3, i, 7).unwrap());
+        assert_eq!(found, [Some(0), None, Some(1), Some(2), None]);
+        assert_eq!(at(0..3, u32::MAX as usize - 1, u32::MAX as usize), Ok(None));
+        for (empty, i, n) in [(3..3, 1, 6), (0..0, 0, 1), (2..2, 0, 0)] {
+            assert_eq!(at(empty, i, n), Ok(None));
+        }
+        assert_eq!(at(0..3, 0, 5), Err(()), "out of range");
+        assert_eq!(at(3..5, 1, 6), Err(()), "twice the same");
+        assert_eq!(at(5..6, 0, 6), Err(()), "negative");
+        assert_eq!(at(1..4, 2, 6), Err(()), "falls");
     }
 }

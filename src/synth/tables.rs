@@ -153,7 +153,7 @@ fn coded(
     partition: &Partition,
     totals: impl IntoIterator<Item = f64>,
 ) -> impl Iterator<Item = (String, f64)> {
-    partition.codes().iter().cloned().zip(totals)
+    partition.codes().iter().map(str::to_owned).zip(totals)
 }
 
 /// A table of survey estimates: noise added, rounded to persons, margin of error rounded up. An

@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn coarser_areas_by_hand() {
         let [raw, harmonized, truth] = matrices();
-        let codes = vec!["a".into(), "b".into()];
+        let codes = ["a", "b"].into();
         let level = Partition::from_parts("half", vec![0, 1, 0], codes);
         let areas = Areas::sum([&raw, &harmonized, &truth], 0.5, &level);
         assert_eq!(areas.stayers, [[10.0, 8.0, 9.0], [0.0, 3.0, 5.0]]);
@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn flows_with_different_support_by_hand() {
         let [raw, _, truth] = matrices();
-        let codes = ["a", "b", "c"].map(String::from).to_vec();
+        let codes = ["a", "b", "c"].into();
         let level = Partition::from_parts("own", vec![0, 1, 2], codes);
         let areas = Areas::sum([&raw, &raw, &truth], 0.5, &level);
         let [scaled, unscaled] = areas.flows;
