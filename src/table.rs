@@ -1,5 +1,6 @@
 //! Small keyed tables (units, targets), from CSV or Parquet, with errors that name the place.
 
+use std::ops::Index;
 use std::path::{Path, PathBuf};
 
 use crate::columns::{Batch, Kind, ParquetFile, Values};
@@ -63,7 +64,7 @@ impl Table {
         let mut lines = Vec::new();
         while let Some((line, record)) = records.next()? {
             lines.push(line);
-            for (column, text) in columns.iter_mut().zip(record) {
+            for (column, text) in columns.iter_mut().zip(record.iter()) {
                 column.push(text);
             }
         }
@@ -253,7 +254,7 @@ impl<'a> CsvRecords<'a> {
     pub fn new(path: &'a Path, text: &'a [u8]) -> Result<Self> {
         // Some programs put a byte order mark first.
         let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text);
-        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text);
+        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::Headers).from_reader(text);
         let header = reader.headers().map_err(|e| csv_error(path, text, e))?;
         if header.is_empty() {
             return Err(Error::data(path, "", "expected a header line, found an empty file"));
@@ -263,15 +264,39 @@ impl<'a> CsvRecords<'a> {
     }
 
     /// The next record and its line.
-    pub fn next(&mut self) -> Result<Option<(u64, &csv::StringRecord)>> {
+    pub fn next(&mut self) -> Result<Option<(u64, CsvRecord<'_>)>> {
         match self.reader.read_record(&mut self.record) {
             Ok(true) => {
                 let position = self.record.position().expect("a record read has a position");
-                Ok(Some((line_of(self.text, position), &self.record)))
+                Ok(Some((line_of(self.text, position), CsvRecord(&self.record))))
             }
             Ok(false) => Ok(None),
             Err(e) => Err(csv_error(self.path, self.text, e)),
         }
+    }
+}
+
+/// A record, whose cells come without surrounding blanks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CsvRecord<'r>(&'r csv::StringRecord);
+
+impl<'r> CsvRecord<'r> {
+    /// The cells in order.
+    pub fn iter(self) -> impl Iterator<Item = &'r str> {
+        self.0.iter().map(str::trim)
+    }
+
+    /// Where it begins in the file.
+    pub fn position(self) -> Option<&'r csv::Position> {
+        self.0.position()
+    }
+}
+
+impl Index<usize> for CsvRecord<'_> {
+    type Output = str;
+
+    fn index(&self, cell: usize) -> &str {
+        self.0[cell].trim()
     }
 }
 

@@ -56,7 +56,7 @@ pub(super) fn rows(path: &Path, mut visit: impl FnMut(&Row) -> Result<()>) -> Re
         visit(&Row { path, sheet: None, line: 1, cells: &names })?;
         cells.resize(names.len(), String::new());
         while let Some((line, record)) = records.next()? {
-            for (cell, text) in cells.iter_mut().zip(record) {
+            for (cell, text) in cells.iter_mut().zip(record.iter()) {
                 cell.clear();
                 cell.push_str(text);
             }

@@ -107,29 +107,40 @@ impl<'m, T: Pod> Buckets<'m, T> {
         self.blocks(bucket).iter().map(len).sum()
     }
 
+    /// Visits all records of a bucket and drops them, block by block.
+    ///
+    /// # Errors
+    /// If the scratch file cannot be read, and the first error of `visit`.
+    pub fn drain(&self, bucket: usize, mut visit: impl FnMut(&T) -> Result<()>) -> Result<()> {
+        let mut read = Vec::new();
+        for block in std::mem::take(&mut *self.blocks(bucket)) {
+            match block {
+                Block::Memory(block) => {
+                    block.iter().try_for_each(&mut visit)?;
+                    self.memory.give_back(size_of_val(&block[..]) as u64);
+                }
+                Block::File { offset, len } => {
+                    read.resize(len, T::zeroed());
+                    self.scratch()
+                        .and_then(|file| read_at(file, bytemuck::cast_slice_mut(&mut read), offset))
+                        .map_err(|e| self.error(e))?;
+                    read.iter().try_for_each(&mut visit)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Takes all records of a bucket out.
     ///
     /// # Errors
     /// If the scratch file cannot be read.
     pub fn take(&self, bucket: usize) -> Result<Vec<T>> {
         let mut records = Vec::with_capacity(self.len(bucket));
-        for block in std::mem::take(&mut *self.blocks(bucket)) {
-            match block {
-                Block::Memory(block) => {
-                    records.extend_from_slice(&block);
-                    self.memory.give_back(size_of_val(&block[..]) as u64);
-                }
-                Block::File { offset, len } => {
-                    let start = records.len();
-                    records.resize(start + len, T::zeroed());
-                    self.scratch()
-                        .and_then(|file| {
-                            read_at(file, bytemuck::cast_slice_mut(&mut records[start..]), offset)
-                        })
-                        .map_err(|e| self.error(e))?;
-                }
-            }
-        }
+        self.drain(bucket, |record| {
+            records.push(*record);
+            Ok(())
+        })?;
         Ok(records)
     }
 

@@ -1,8 +1,7 @@
 //! Rows of G for ZIP codes: residential ratios by tract and quarter, spread over the units of each
 //! tract by population.
 
-use std::collections::HashMap;
-
+use hashbrown::HashMap;
 use serde::Serialize;
 
 use super::places::{Place, Places, Zip, nearest};
@@ -24,6 +23,8 @@ pub fn is_territory(geoid: &str) -> bool {
 pub struct UnitCodes<'g> {
     units: &'g Geography,
     digits: usize,
+    /// Units by their codes as numbers.
+    numbers: HashMap<u64, u32>,
     changes: Crosswalk,
 }
 
@@ -39,15 +40,30 @@ impl<'g> UnitCodes<'g> {
                  states, found others",
             )
         })?;
-        Ok(Self { units, digits, changes: Crosswalk::of_the_2010s() })
+        let codes = units.geoids().iter().map(|geoid| number_of(geoid.as_str()));
+        let codes = codes.map(|number| number.expect("a level has numeric codes"));
+        let numbers = codes.zip(0..).collect();
+        Ok(Self { units, digits, numbers, changes: Crosswalk::of_the_2010s() })
     }
 
     /// The unit that a block group, or a tract of units that are no smaller, is in; by the code it
     /// has in the table of units, or the one it had before a change of the 2010s.
     pub fn unit_of(&self, geoid: &str) -> Option<u32> {
         let code = geoid.get(..self.digits)?;
-        self.units.index_of(code).or_else(|| self.units.index_of(&self.changes.canonical(code)))
+        self.find(code).or_else(|| self.find(&self.changes.canonical(code)))
     }
+
+    fn find(&self, code: &str) -> Option<u32> {
+        let number = number_of(code).filter(|_| code.len() == self.digits)?;
+        self.numbers.get(&number).copied()
+    }
+}
+
+/// A code of a known number of digits, at most 19, as a number.
+fn number_of(code: &str) -> Option<u64> {
+    code.bytes().try_fold(0, |number, byte| {
+        byte.is_ascii_digit().then(|| number * 10 + u64::from(byte - b'0'))
+    })
 }
 
 /// What the ratios of ZIP codes said, over all quarters.

@@ -3,20 +3,18 @@
 //! Of A(t), address by address, the matrix of a year is `E = G' (A - diag A) G + diag(G' diag(A))`:
 //! a mover between places of several units spreads over all pairs of them, a stayer over the diagonal.
 
-use std::ops::{AddAssign, Range};
+use std::ops::AddAssign;
 
 use bytemuck::{Pod, Zeroable};
 
 use super::buckets::{Buckets, Memory, Writer};
 use super::date::YEAR_DAYS;
-use super::mass::{Sums, units};
+use super::mass::units;
 use super::places::{Place, Places};
 use super::record::{Listed, Residence};
+use super::stays::{Ranges, StayWriter, Stays};
 use super::survey::{Answer, Survey, Years};
 use crate::Result;
-
-/// Ranges of origins that movers of a year are kept in, at most.
-const MAX_RANGES: usize = 64;
 
 /// Movers between two places.
 #[repr(C)]
@@ -40,12 +38,12 @@ pub struct LeftOut {
 }
 
 impl LeftOut {
-    /// Adds a person if any of these places is in no matrix; returns whether one is.
-    fn add(&mut self, places: &[Place], persons: f64) -> bool {
+    /// Adds units of 2^-62 persons if any of these places is in no matrix; returns whether one is.
+    fn add(&mut self, places: &[Place], units: u64) -> bool {
         if places.contains(&Place::UNKNOWN) {
-            self.unknown += u128::from(units(persons));
+            self.unknown += u128::from(units);
         } else if places.contains(&Place::TERRITORY) {
-            self.territory += u128::from(units(persons));
+            self.territory += u128::from(units);
         } else {
             return false;
         }
@@ -65,8 +63,7 @@ impl AddAssign for LeftOut {
 pub struct FlowSums<'a> {
     pub(super) places: &'a Places,
     pub(super) years: Years,
-    /// By unit, then year.
-    pub(super) stayers: Sums,
+    pub(super) stayers: Stays,
     /// By year, then range of the origin's units.
     pub(super) movers: Buckets<'a, Flow>,
 }
@@ -74,12 +71,12 @@ pub struct FlowSums<'a> {
 impl<'a> FlowSums<'a> {
     /// Nobody yet.
     pub fn new(places: &'a Places, years: Years, memory: &'a Memory) -> Self {
-        let ranges = MAX_RANGES.min(places.units()).max(1);
+        let ranges = Ranges::new(places.units());
         Self {
             places,
             years,
-            stayers: Sums::new(places.units() * years.count()),
-            movers: Buckets::new(years.count() * ranges, memory),
+            stayers: Stays::new(ranges, years.count()),
+            movers: Buckets::new(years.count() * ranges.count(), memory),
         }
     }
 
@@ -89,29 +86,13 @@ impl<'a> FlowSums<'a> {
     }
 
     /// Ranges of origins.
-    pub(super) fn ranges(&self) -> usize {
-        self.movers.count() / self.years.count()
+    pub(super) fn ranges(&self) -> Ranges {
+        self.stayers.ranges
     }
 
-    /// Units of a range: those with [`range_of`](Self::range_of) equal to it.
-    pub(super) fn units_of(&self, range: usize) -> Range<usize> {
-        let start = |range: usize| (range * self.places.units()).div_ceil(self.ranges());
-        start(range)..start(range + 1)
-    }
-
-    fn range_of(&self, unit: u32) -> usize {
-        unit as usize * self.ranges() / self.places.units()
-    }
-
-    /// Adds a stayer to all units of a place.
-    fn add_stayer(&self, year: usize, place: Place, persons: f64) {
-        self.places.for_each(place, |unit, share| {
-            self.add_stayer_units(year, unit, units(persons * share).into());
-        });
-    }
-
-    pub(super) fn add_stayer_units(&self, year: usize, unit: u32, units: u128) {
-        self.stayers.add(unit as usize * self.years.count() + year, units);
+    /// The bucket of the movers of a year from a range.
+    pub(super) fn bucket(&self, year: usize, range: usize) -> usize {
+        year * self.ranges().count() + range
     }
 }
 
@@ -119,6 +100,7 @@ impl<'a> FlowSums<'a> {
 #[derive(Debug)]
 pub struct Asker<'s, 'a> {
     sums: &'s FlowSums<'a>,
+    stayers: StayWriter<'s>,
     movers: Writer<'s, 'a, Flow>,
     /// The rules and their counts.
     pub survey: Survey,
@@ -131,6 +113,7 @@ impl<'s, 'a> Asker<'s, 'a> {
     pub fn new(sums: &'s FlowSums<'a>) -> Self {
         Self {
             sums,
+            stayers: StayWriter::new(&sums.stayers, sums.places),
             movers: sums.movers.writer(),
             survey: Survey::new(sums.years),
             left_out: vec![LeftOut::default(); sums.years.count()],
@@ -142,14 +125,14 @@ impl<'s, 'a> Asker<'s, 'a> {
     /// # Errors
     /// If a scratch file cannot be written.
     pub fn ask(&mut self, listed: Listed, residences: &mut Vec<Residence>) -> Result<()> {
-        let Self { sums, movers, survey, left_out } = self;
+        let Self { sums, stayers, movers, survey, left_out } = self;
         survey.ask(listed, residences, |answer| {
             let left_out = &mut left_out[answer.year];
             if answer.stayed {
-                add_stayed(sums, &answer, left_out);
+                add_stayed(stayers, &answer, left_out);
                 Ok(())
             } else {
-                add_moved(sums, movers, &answer, left_out)
+                add_moved(sums, stayers, movers, &answer, left_out)
             }
         })
     }
@@ -159,6 +142,7 @@ impl<'s, 'a> Asker<'s, 'a> {
     /// # Errors
     /// If a scratch file cannot be written.
     pub fn finish(self) -> Result<(Survey, Vec<LeftOut>)> {
+        self.stayers.finish();
         self.movers.finish()?;
         Ok((self.survey, self.left_out))
     }
@@ -166,34 +150,39 @@ impl<'s, 'a> Asker<'s, 'a> {
 
 /// Adds a person who stayed at all of some addresses. Where an address was before does not matter,
 /// even if its ZIP code had other shares by then.
-fn add_stayed(sums: &FlowSums, answer: &Answer, left_out: &mut LeftOut) {
-    let persons = f64::from(answer.days) / (f64::from(YEAR_DAYS) * answer.now.len() as f64);
+fn add_stayed(stayers: &mut StayWriter, answer: &Answer, left_out: &mut LeftOut) {
+    let units = answer_units(answer.days, answer.now.len());
     for now in answer.now {
-        if !left_out.add(&[now.place], persons) {
-            sums.add_stayer(answer.year, now.place, persons);
+        if !left_out.add(&[now.place], units) {
+            stayers.add(answer.year, now.place, units);
         }
     }
+}
+
+/// A person who answers on so many days, in so many equally likely ways: units of each of them.
+fn answer_units(days: i32, ways: usize) -> u64 {
+    units(f64::from(days) / (f64::from(YEAR_DAYS) * ways as f64))
 }
 
 /// Adds a person who moved between every pair of some addresses; who has the same address in both
 /// stayed there.
 fn add_moved(
     sums: &FlowSums,
+    stayers: &mut StayWriter,
     movers: &mut Writer<Flow>,
     answer: &Answer,
     left_out: &mut LeftOut,
 ) -> Result<()> {
-    let pairs = (answer.before.len() * answer.now.len()) as f64;
-    let persons = f64::from(answer.days) / (f64::from(YEAR_DAYS) * pairs);
+    let units = answer_units(answer.days, answer.before.len() * answer.now.len());
     for before in answer.before {
         for now in answer.now {
             let within_unit = before.place == now.place && sums.places.is_unit(now.place);
-            if left_out.add(&[before.place, now.place], persons) {
+            if left_out.add(&[before.place, now.place], units) {
             } else if before.address == now.address || within_unit {
-                sums.add_stayer(answer.year, now.place, persons);
+                stayers.add(answer.year, now.place, units);
             } else {
                 let (origin, destination) = (before.place.0, now.place.0);
-                let flow = Flow { origin, destination, units: units(persons) };
+                let flow = Flow { origin, destination, units };
                 push_flow(sums, movers, answer.year, flow)?;
             }
         }
@@ -203,14 +192,8 @@ fn add_moved(
 
 /// Puts a flow into each range that its origin has units of.
 fn push_flow(sums: &FlowSums, movers: &mut Writer<Flow>, year: usize, flow: Flow) -> Result<()> {
-    const { assert!(MAX_RANGES <= 64) };
-    let mut ranges = 0_u64;
-    sums.places.for_each(Place(flow.origin), |unit, _| ranges |= 1 << sums.range_of(unit));
-    while ranges != 0 {
-        movers.push(year * sums.ranges() + ranges.trailing_zeros() as usize, flow)?;
-        ranges &= ranges - 1;
-    }
-    Ok(())
+    let mut ranges = sums.ranges().of_place(sums.places, Place(flow.origin));
+    ranges.try_for_each(|range| movers.push(sums.bucket(year, range), flow))
 }
 
 #[cfg(test)]

@@ -15,13 +15,12 @@ use crate::matrix::{FlowMatrix, Room};
 /// Cells that are summed at a time, at most, but for those of a single origin.
 const CELLS_AT_ONCE: usize = 1 << 19;
 
-/// Persons of a pair of units that one flow adds.
-#[derive(Clone, Copy, Debug)]
+/// Persons of an origin who go to a destination, as one flow adds them.
+#[derive(Clone, Copy, Debug, Default)]
 struct Cell {
-    origin: u32,
     destination: u32,
     /// Units of 2^-62 persons.
-    units: u128,
+    units: u64,
 }
 
 /// An entry of a row.
@@ -49,46 +48,46 @@ impl FlowSums<'_> {
         memory: &Memory,
         room: &Room,
     ) -> Result<FlowMatrix<f64>> {
-        let n = self.places.units();
-        let range_bytes = |r| self.movers.len(year * self.ranges() + r) * size_of::<Flow>();
-        let largest = (0..self.ranges()).map(range_bytes).max().unwrap_or(0);
+        let ranges = self.ranges().count();
+        let range_bytes = |r| self.movers.len(self.bucket(year, r)) * size_of::<Flow>();
+        let largest = (0..ranges).map(range_bytes).max().unwrap_or(0);
         let at_once = work_bytes / (largest + CELLS_AT_ONCE * size_of::<Cell>()) as u64;
-        let at_once = at_once.min(self.ranges() as u64) as usize;
-        let entries = Buckets::new(self.ranges(), memory);
-        let done = tasks::each(self.ranges(), at_once, Vec::new, |done, range| {
+        let at_once = at_once.min(ranges as u64) as usize;
+        let entries = Buckets::new(ranges, memory);
+        let done = tasks::each(ranges, at_once, Vec::new, |done, range| {
             done.push((range, self.sum_range(year, range, &entries)?));
             Ok(())
         })?;
         let mut row_lens: Vec<(usize, Vec<u32>)> = done.into_iter().flatten().collect();
         row_lens.sort_unstable_by_key(|(range, _)| *range);
         let row_lens: Vec<u32> = row_lens.into_iter().flat_map(|(_, lens)| lens).collect();
-        let chunks: Vec<Range<usize>> = (0..self.ranges()).map(|r| self.units_of(r)).collect();
-        let stayers =
-            (0..n).map(|unit| persons(self.stayers.get(unit * self.years.count() + year)));
-        FlowMatrix::from_chunks(stayers.collect(), &row_lens, &chunks, room, |range, rows| {
-            let (columns, flows) = rows;
-            let made = entries.take(range)?;
-            for ((entry, column), flow) in made.iter().zip(columns).zip(flows) {
+        let chunks: Vec<Range<usize>> = (0..ranges).map(|r| self.ranges().units(r)).collect();
+        let stayers = self.stayers.of_year(year).into_iter().map(persons).collect();
+        FlowMatrix::from_chunks(stayers, &row_lens, &chunks, room, |range, rows| {
+            let mut places = rows.0.iter_mut().zip(rows.1);
+            entries.drain(range, |entry| {
+                let (column, flow) = places.next().expect("a place for every entry");
                 (*column, *flow) = (entry.destination, entry.flow);
-            }
-            Ok(())
+                Ok(())
+            })
         })
     }
 
     /// Sums the flows of a range of origins to entries; returns the length of each row.
     fn sum_range(&self, year: usize, range: usize, entries: &Buckets<Entry>) -> Result<Vec<u32>> {
-        let mut flows = self.movers.take(year * self.ranges() + range)?;
-        flows.sort_unstable_by_key(|flow| (flow.origin, flow.destination));
-        let units = self.units_of(range);
+        let mut flows = self.movers.take(self.bucket(year, range))?;
+        flows.sort_unstable_by_key(|flow| {
+            u64::from(flow.origin) << 32 | u64::from(flow.destination)
+        });
+        let units = self.ranges().units(range);
         let mut row_lens = vec![0; units.len()];
         let mut row_entries = Vec::new();
-        for_each_cell(self.places, &flows, units.clone(), &mut |cell| {
-            if cell.origin == cell.destination {
-                self.add_stayer_units(year, cell.origin, cell.units);
+        for_each_cell(self.places, &flows, units.clone(), &mut |origin, destination, sum| {
+            if origin == destination {
+                self.stayers.add(range, year, origin, sum);
             } else {
-                row_lens[cell.origin as usize - units.start] += 1;
-                let flow = persons(cell.units);
-                row_entries.push(Entry { destination: cell.destination, padding: 0, flow });
+                row_lens[origin as usize - units.start] += 1;
+                row_entries.push(Entry { destination, padding: 0, flow: persons(sum) });
             }
         });
         entries.add(range, row_entries)?;
@@ -96,55 +95,73 @@ impl FlowSums<'_> {
     }
 }
 
-/// Visits the sums of all pairs of units with an origin in a range, sorted by origin and destination.
-/// `flows` are sorted by their places.
+/// Visits the sums of all pairs of units with an origin in a range, sorted by origin and destination:
+/// calls `visit` with an origin, a destination and units of 2^-62 persons. `flows` are sorted by their
+/// places.
 fn for_each_cell(
     places: &Places,
     flows: &[Flow],
     units: Range<usize>,
-    visit: &mut impl FnMut(Cell),
+    visit: &mut impl FnMut(u32, u32, u128),
 ) {
-    if units.len() > 1 && count_cells(places, flows, &units) > CELLS_AT_ONCE {
+    let starts = cell_starts(places, flows, &units);
+    let count = starts[units.len()];
+    if units.len() > 1 && count > CELLS_AT_ONCE {
         let middle = units.start + units.len() / 2;
         for_each_cell(places, flows, units.start..middle, visit);
         return for_each_cell(places, flows, middle..units.end, visit);
     }
-    let mut cells = Vec::new();
-    for pair in flows.chunk_by(same_places) {
-        let pair_units: u128 = pair.iter().map(|flow| u128::from(flow.units)).sum();
-        let (from, to) = (Place(pair[0].origin), Place(pair[0].destination));
+    let (mut cells, mut next) = (vec![Cell::default(); count], starts.clone());
+    for_each_sum(flows, |from, to, sum| {
         places.for_each(from, |origin, origin_share| {
             if units.contains(&(origin as usize)) {
+                let next = &mut next[origin as usize - units.start];
                 places.for_each(to, |destination, share| {
-                    let units = share_of(pair_units, origin_share * share);
-                    cells.push(Cell { origin, destination, units });
+                    cells[*next] = Cell { destination, units: share_of(sum, origin_share * share) };
+                    *next += 1;
                 });
             }
         });
-    }
-    let key = |cell: &Cell| (cell.origin, cell.destination);
-    cells.sort_unstable_by_key(key);
-    for same in cells.chunk_by(|a, b| key(a) == key(b)) {
-        let sum: u128 = same.iter().map(|cell| cell.units).sum();
-        if sum > 0 {
-            visit(Cell { units: sum, ..same[0] });
+    });
+    for (origin, ends) in (units.start as u32..).zip(starts.windows(2)) {
+        let own = &mut cells[ends[0]..ends[1]];
+        own.sort_unstable_by_key(|cell| cell.destination);
+        for same in own.chunk_by(|a, b| a.destination == b.destination) {
+            let sum: u128 = same.iter().map(|cell| u128::from(cell.units)).sum();
+            if sum > 0 {
+                visit(origin, same[0].destination, sum);
+            }
         }
     }
 }
 
-fn same_places(a: &Flow, b: &Flow) -> bool {
-    (a.origin, a.destination) == (b.origin, b.destination)
+/// Visits every pair of places with the sum of its flows, in parts of as much as 64 bits hold, 4 persons.
+/// A pair is spread over units after it is summed, so that its parts do not depend on their order.
+fn for_each_sum(flows: &[Flow], mut visit: impl FnMut(Place, Place, u64)) {
+    for pair in flows.chunk_by(|a, b| (a.origin, a.destination) == (b.origin, b.destination)) {
+        let mut rest: u128 = pair.iter().map(|flow| u128::from(flow.units)).sum();
+        while rest > 0 {
+            let part = u64::try_from(rest).unwrap_or(u64::MAX);
+            visit(Place(pair[0].origin), Place(pair[0].destination), part);
+            rest -= u128::from(part);
+        }
+    }
 }
 
-/// Cells of [`for_each_cell`] before equal ones are summed.
-fn count_cells(places: &Places, flows: &[Flow], units: &Range<usize>) -> usize {
-    let in_range = |place| {
-        let mut count = 0;
-        places.for_each(place, |unit, _| count += usize::from(units.contains(&(unit as usize))));
-        count
-    };
-    let pairs = flows.chunk_by(same_places);
-    pairs
-        .map(|pair| in_range(Place(pair[0].origin)) * places.row_len(Place(pair[0].destination)))
-        .sum()
+/// Where the cells of each origin of a range begin, before equal ones are summed, and where the last
+/// ends.
+fn cell_starts(places: &Places, flows: &[Flow], units: &Range<usize>) -> Vec<usize> {
+    let mut starts = vec![0; units.len() + 1];
+    for_each_sum(flows, |from, to, _| {
+        let row_len = places.row_len(to);
+        places.for_each(from, |origin, _| {
+            if units.contains(&(origin as usize)) {
+                starts[origin as usize - units.start + 1] += row_len;
+            }
+        });
+    });
+    for k in 0..units.len() {
+        starts[k + 1] += starts[k];
+    }
+    starts
 }

@@ -36,6 +36,7 @@ mod mass;
 mod matrices;
 pub mod places;
 pub mod record;
+mod stays;
 pub mod study;
 pub mod study_file;
 pub mod survey;

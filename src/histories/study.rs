@@ -11,10 +11,7 @@ use super::flows::{Asker, FlowSums, LeftOut};
 use super::input::answers::{AnswerCounts, AnswerReader};
 use super::input::forms::Reader;
 use super::input::{Notes, rows};
-use super::join::{
-    AddressRow, BUCKETS, LocatedRow, PersonCounts, PersonRow, PlaceCounts, PlacedRow, Records,
-    ask_persons, place_addresses,
-};
+use super::join::{Addresses, BUCKETS, PersonCounts, Persons, PlaceCounts, PlacedRow, Records};
 use super::mass::persons;
 use super::study_file::Study;
 use super::survey::{RuleCounts, Survey, YearCounts, Years};
@@ -183,21 +180,18 @@ fn place_all(
     records: &Records,
     placed: &Buckets<PlacedRow>,
 ) -> Result<PlaceCounts> {
-    let size_bytes = |bucket| {
-        records.addresses.len(bucket) * size_of::<AddressRow>()
-            + records.answers.len(bucket) * size_of::<LocatedRow>()
-    };
+    let size_bytes =
+        |bucket| Addresses::size_bytes(records.answers.len(bucket), records.addresses.len(bucket));
     let workers = tasks::each(
         BUCKETS,
         budget.at_once((0..BUCKETS).map(size_bytes))?,
-        || (placed.writer(), PlaceCounts::default()),
-        |(out, counts), bucket| {
-            let (own, answers) = (records.addresses.take(bucket)?, records.answers.take(bucket)?);
-            place_addresses(&study.places, own, answers, counts, out, BUCKETS)
+        || (Addresses::default(), placed.writer(), PlaceCounts::default()),
+        |(addresses, out, counts), bucket| {
+            addresses.place(&study.places, records, bucket, counts, out)
         },
     )?;
     let mut counts = PlaceCounts::default();
-    for (out, own) in workers {
+    for (_, out, own) in workers {
         out.finish()?;
         counts += own;
     }
@@ -210,23 +204,19 @@ fn ask_all(
     placed: &Buckets<PlacedRow>,
     sums: &FlowSums,
 ) -> Result<(PersonCounts, Survey, Vec<LeftOut>)> {
-    let size_bytes = |bucket| {
-        records.persons.len(bucket) * size_of::<PersonRow>()
-            + placed.len(bucket) * size_of::<PlacedRow>()
-    };
+    let size_bytes = |bucket| Persons::size_bytes(records.persons.len(bucket), placed.len(bucket));
     let workers = tasks::each(
         BUCKETS,
         budget.at_once((0..BUCKETS).map(size_bytes))?,
-        || (Asker::new(sums), PersonCounts::default(), Vec::new()),
-        |(asker, counts, residences), bucket| {
-            let (rows, own) = (records.persons.take(bucket)?, placed.take(bucket)?);
-            ask_persons(rows, own, counts, asker, residences)
+        || (Persons::new(), Asker::new(sums), PersonCounts::default()),
+        |(persons, asker, counts), bucket| {
+            persons.ask(&records.persons, placed, bucket, counts, asker)
         },
     )?;
     let mut counts = PersonCounts::default();
     let mut survey = Survey::new(sums.years);
     let mut left_out = vec![LeftOut::default(); sums.years.count()];
-    for (asker, own, _) in workers {
+    for (_, asker, own) in workers {
         let (own_survey, own_left_out) = asker.finish()?;
         counts += own;
         survey.merge(&own_survey);
@@ -268,7 +258,8 @@ pub struct YearRow {
 }
 
 impl Collected<'_> {
-    /// Takes the matrix of a year out of the sums, by its position among the years: half of the memory for work, half for the matrix.
+    /// Takes the matrix of a year out of the sums, by its position among the years; half of the memory
+    /// is for work, half for the matrix.
     ///
     /// # Errors
     /// If a scratch file cannot be read or written, or there is no room for the matrix.

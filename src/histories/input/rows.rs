@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::columns::{Batch, Kind, ParquetFile, Values};
 use crate::histories::date::Date;
-use crate::table::{CsvRecords, position_of};
+use crate::table::{CsvRecord, CsvRecords, position_of};
 use crate::texts::Texts;
 use crate::{Error, Result, input};
 
@@ -37,7 +37,7 @@ pub struct Row<'a> {
 
 #[derive(Debug)]
 enum Cells<'a> {
-    Line { record: &'a csv::StringRecord, at: &'a [Option<usize>] },
+    Line { record: CsvRecord<'a>, at: &'a [Option<usize>] },
     Group { columns: &'a [Option<Texts>], row: usize },
 }
 
@@ -45,7 +45,7 @@ impl Row<'_> {
     /// A cell without surrounding blanks; empty for a null or a missing column.
     pub fn cell(&self, column: usize) -> &str {
         match self.cells {
-            Cells::Line { record, at } => at[column].map_or("", |at| &record[at]),
+            Cells::Line { ref record, at } => at[column].map_or("", |at| &record[at]),
             Cells::Group { columns, row } => {
                 columns[column].as_ref().map_or("", |texts| texts[row].trim())
             }
