@@ -1,4 +1,5 @@
-//! Reading and writing scratch files from many threads at once: at a place, without moving another.
+//! Reading and writing files, scratch files most of all, from many threads at once: at a place, without
+//! moving another.
 
 use std::fs::File;
 use std::io;
@@ -7,6 +8,12 @@ use std::io;
 #[cfg(unix)]
 pub(crate) fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
     std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
+}
+
+/// Reads some bytes from a place, none at the end of the file.
+#[cfg(unix)]
+pub(crate) fn read_some_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, bytes, offset)
 }
 
 /// Fills `bytes` from a place.
@@ -28,11 +35,17 @@ pub(crate) fn write_at(file: &File, mut bytes: &[u8], mut offset: u64) -> io::Re
     Ok(())
 }
 
+/// Reads some bytes from a place, none at the end of the file.
+#[cfg(windows)]
+pub(crate) fn read_some_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_read(file, bytes, offset)
+}
+
 /// Fills `bytes` from a place.
 #[cfg(windows)]
 pub(crate) fn read_at(file: &File, mut bytes: &mut [u8], mut offset: u64) -> io::Result<()> {
     while !bytes.is_empty() {
-        let read = std::os::windows::fs::FileExt::seek_read(file, bytes, offset)?;
+        let read = read_some_at(file, bytes, offset)?;
         if read == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }

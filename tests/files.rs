@@ -1,7 +1,5 @@
-//! Matrix files through the binary: exchange with scipy and pyarrow, and what is said of bad input.
-
-#[path = "common/cli.rs"]
-mod cli;
+//! Matrix files through the binary and the library: what is said of bad input, and the same bytes for
+//! any number of threads.
 
 use std::fs;
 use std::io::{self, Cursor, Seek, SeekFrom, Write};
@@ -9,71 +7,11 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use assert_cmd::cargo::cargo_bin;
-use cli::python;
 use flowrake::geography::{Geography, Geoid};
 use flowrake::matrix::npz::{Array, write_arrays};
 use flowrake::matrix::{AnyFlowMatrix, FlowMatrix, csv, file, matrix_market, npz, parquet};
 use proptest::prelude::*;
 use tempfile::TempDir;
-
-/// Runs one test of `interop.py`.
-fn interop(test: &str) {
-    let folder = tempfile::tempdir().unwrap();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop.py");
-    let output = Command::new(python())
-        .arg(script)
-        .arg(test)
-        .arg(cargo_bin("flowrake"))
-        .arg(folder.path())
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-}
-
-#[test]
-fn scipy_files() {
-    interop("scipy_files");
-}
-
-#[test]
-fn scipy_matrix_market() {
-    interop("scipy_matrix_market");
-}
-
-#[test]
-fn pyarrow_reads_our_parquet() {
-    interop("parquet_written");
-}
-
-#[test]
-fn pyarrow_writes_our_parquet() {
-    interop("parquet_read");
-}
-
-#[test]
-fn wrong_parquet_tables_name_row_and_column() {
-    interop("parquet_refused");
-}
-
-#[test]
-fn parquet_in_many_encodings() {
-    interop("parquet_encodings");
-}
-
-#[test]
-fn wrong_rows_are_named_in_every_encoding() {
-    interop("parquet_refused_in_many_ways");
-}
-
-#[test]
-fn units_beside_indices() {
-    interop("units_beside_indices");
-}
-
-#[test]
-fn units_tables() {
-    interop("units_tables");
-}
 
 /// Runs `flowrake convert` in a folder.
 fn convert(folder: &TempDir, args: &[&str]) -> Output {

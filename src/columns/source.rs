@@ -10,7 +10,7 @@ use bytes::Bytes;
 use parquet::errors::{ParquetError, Result};
 use parquet::file::reader::{ChunkReader, Length};
 
-use crate::{Error, input};
+use crate::{Error, input, scratch};
 
 /// Bytes of a header of a page, usually.
 const HEADER_BYTES: usize = 128;
@@ -50,7 +50,7 @@ impl ChunkReader for Source {
             return Err(ParquetError::EOF(problem));
         }
         let mut bytes = vec![0; length];
-        self.get_read(start)?.into_inner().read_exact(&mut bytes)?;
+        scratch::read_at(&self.file, &mut bytes, start)?;
         Ok(bytes.into())
     }
 }
@@ -63,18 +63,8 @@ pub(super) struct From {
 
 impl Read for From {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        let read = read_at(&self.file, bytes, self.at)?;
+        let read = scratch::read_some_at(&self.file, bytes, self.at)?;
         self.at += read as u64;
         Ok(read)
     }
-}
-
-#[cfg(unix)]
-fn read_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
-    std::os::unix::fs::FileExt::read_at(file, bytes, offset)
-}
-
-#[cfg(windows)]
-fn read_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
-    std::os::windows::fs::FileExt::seek_read(file, bytes, offset)
 }

@@ -6,9 +6,10 @@ use rayon::prelude::*;
 
 use super::backend::{add_stayers, by_cell};
 use super::margin::{Groups, Margin};
+use super::passes::{BlockWeights, SharedWeights};
 use super::{Cpu, Scaling};
 use crate::geography::Partition;
-use crate::kernels::{self, ClassSums, Weights};
+use crate::kernels::{self, ClassSums};
 use crate::matrix::Value;
 
 /// Entries of a task at least, so that its weights, one per destination, are worth their making.
@@ -95,25 +96,11 @@ impl<V: Value> Cpu<'_, V> {
                 rows = rest;
             }
         }
-        // Where a step has never told apart the destinations of a class, neither do the weights.
-        let of_classes = kernels::of_classes(&scaling.destination, &q);
-        let members = q.members();
-        let first_of_class = |class: usize| members.1[members.0[class] as usize] as usize;
+        let block_weights = BlockWeights::new(scaling, Some(&q));
         let done: Vec<(Vec<f64>, Vec<f64>)> = tasks
             .par_iter()
-            .map(|(_, rows)| {
-                let blocks: Vec<_> =
-                    scaling.blocks.iter().map(|block| block.row(rows[0] as usize)).collect();
-                let weight = |d: f64, j: usize| blocks.iter().fold(d, |w, b| w * b.factor(j));
-                let of_units: Vec<f64>;
-                let weights = if let Some(d) = &of_classes {
-                    let weight = |(class, &d)| weight(d, first_of_class(class));
-                    Weights::Classes(&q, d.iter().enumerate().map(weight).collect())
-                } else {
-                    let d = scaling.destination.iter().enumerate();
-                    of_units = d.map(|(j, &d)| weight(d, j)).collect();
-                    Weights::Destinations(&of_units)
-                };
+            .map_init(SharedWeights::default, |own, (_, rows)| {
+                let weights = block_weights.of(own, rows[0] as usize);
                 let mut origins = vec![0.0; rows.len()];
                 let (o, mut classes) = (&scaling.origin, ClassSums::new(&q));
                 let (sums, out) = (&mut origins, &mut classes);

@@ -84,15 +84,7 @@ impl<'a, V: Value> Passes<'a, V> {
                 None => Weights::of(scaling),
             });
         }
-        let alike = |classes: &&Partition| {
-            scaling.blocks.iter().all(|block| block.destination.unites(classes))
-                && kernels::of_classes(&scaling.destination, classes).is_some()
-        };
-        let classes = classes.filter(alike).map(|classes| {
-            let (ptr, members) = classes.members();
-            (classes, ptr[..classes.cells()].iter().map(|&first| members[first as usize]).collect())
-        });
-        RowWeights::Shared { scaling, classes }
+        RowWeights::Shared(BlockWeights::new(scaling, classes))
     }
 
     /// Scaled column sums.
@@ -206,9 +198,8 @@ impl<'a, V: Value> Passes<'a, V> {
 
 /// The weights of rows in a pass.
 enum RowWeights<'s> {
-    /// Those of this scaling, of many neighbors the same; where columns of a class have the same, with
-    /// the classes and a column of each.
-    Shared { scaling: &'s Scaling, classes: Option<(&'s Partition, Vec<u32>)> },
+    /// Of many neighbors the same.
+    Shared(BlockWeights<'s>),
     /// What each row looks up.
     Each(Weights<'s>),
 }
@@ -222,15 +213,9 @@ impl RowWeights<'_> {
         mut pass: impl FnMut(&Weights, Range<usize>),
     ) {
         match self {
-            Self::Shared { scaling, classes } => {
-                for run in runs_of_rows(scaling, rows.clone()) {
-                    let weights = own.of(scaling, classes.as_ref().map(|c| &*c.1), run.start);
-                    match classes {
-                        Some((classes, _)) => {
-                            pass(&Weights::Classes(classes, weights.to_vec()), run);
-                        }
-                        None => pass(&Weights::Destinations(weights), run),
-                    }
+            Self::Shared(weights) => {
+                for run in runs_of_rows(weights.scaling, rows.clone()) {
+                    pass(&weights.of(own, run.start), run);
                 }
             }
             Self::Each(weights) => pass(weights, rows.clone()),
@@ -254,31 +239,54 @@ fn runs_of_rows(scaling: &Scaling, rows: Range<usize>) -> impl Iterator<Item = R
     })
 }
 
-/// Factors of destinations times those of the blocks of an origin, kept while the next origins share
-/// them.
+/// Factors of destinations times those of the blocks of an origin, which origins of the same cells share.
+pub(super) struct BlockWeights<'s> {
+    scaling: &'s Scaling,
+    /// Where destinations of a class have the same, the classes and a destination of each.
+    classes: Option<(&'s Partition, Vec<u32>)>,
+}
+
+/// Those of one origin, kept while the next ones share them.
 #[derive(Default)]
-struct SharedWeights {
+pub(super) struct SharedWeights {
     /// Cell of the origin in every block.
     cells: Vec<u32>,
     weights: Vec<f64>,
 }
 
-impl SharedWeights {
-    /// Those of origin i, toward some destinations or all.
-    fn of(&mut self, scaling: &Scaling, some: Option<&[u32]>, i: usize) -> &[f64] {
-        let cells = || scaling.blocks.iter().map(|block| block.origin.cell_of()[i]);
-        if self.weights.is_empty() || !cells().eq(self.cells.iter().copied()) {
-            self.cells = cells().collect();
-            let rows: Vec<_> = scaling.blocks.iter().map(|block| block.row(i)).collect();
-            let d = &scaling.destination;
+impl<'s> BlockWeights<'s> {
+    /// Weights toward `classes` where all destinations of each have the same, else toward all
+    /// destinations.
+    pub(super) fn new(scaling: &'s Scaling, classes: Option<&'s Partition>) -> Self {
+        let alike = |classes: &&Partition| {
+            scaling.blocks.iter().all(|block| block.destination.unites(classes))
+                && kernels::of_classes(&scaling.destination, classes).is_some()
+        };
+        let classes = classes.filter(alike).map(|classes| {
+            let (ptr, members) = classes.members();
+            (classes, ptr[..classes.cells()].iter().map(|&first| members[first as usize]).collect())
+        });
+        Self { scaling, classes }
+    }
+
+    /// The weights of origin i.
+    pub(super) fn of<'w>(&'w self, own: &'w mut SharedWeights, i: usize) -> Weights<'w> {
+        let cells = || self.scaling.blocks.iter().map(|block| block.origin.cell_of()[i]);
+        if own.weights.is_empty() || !cells().eq(own.cells.iter().copied()) {
+            own.cells = cells().collect();
+            let rows: Vec<_> = self.scaling.blocks.iter().map(|block| block.row(i)).collect();
+            let d = &self.scaling.destination;
             let weight = |j: usize| rows.iter().fold(d[j], |w, row| w * row.factor(j));
-            self.weights.clear();
-            match some {
-                Some(some) => self.weights.extend(some.iter().map(|&j| weight(j as usize))),
-                None => self.weights.extend((0..d.len()).map(weight)),
+            own.weights.clear();
+            match &self.classes {
+                Some((_, some)) => own.weights.extend(some.iter().map(|&j| weight(j as usize))),
+                None => own.weights.extend((0..d.len()).map(weight)),
             }
         }
-        &self.weights
+        match &self.classes {
+            Some((classes, _)) => Weights::Classes(classes, own.weights.clone()),
+            None => Weights::Destinations(&own.weights),
+        }
     }
 }
 
@@ -293,7 +301,7 @@ mod tests {
     /// Whether weights are shared and, if so, by class.
     fn by_class(passes: &Passes<f64>, scaling: &Scaling, classes: &Partition) -> Option<bool> {
         match passes.weights(scaling, Some(classes)) {
-            RowWeights::Shared { classes, .. } => Some(classes.is_some()),
+            RowWeights::Shared(weights) => Some(weights.classes.is_some()),
             RowWeights::Each(_) => None,
         }
     }

@@ -34,10 +34,11 @@ impl<'a> ClassSums<'a> {
     }
 
     /// Adds `flow(lane, j, q, value)` to its class for every entry of one row of a
-    /// [`Csr`](crate::matrix::Csr), j its column and q the class of that.
+    /// [`Csr`](crate::matrix::Csr), j its column and q the class of that. Its columns strictly increase:
+    /// only the last one is looked at before all are used.
     ///
     /// # Panics
-    /// If a column has no class.
+    /// If the last column has no class.
     #[inline]
     pub(super) fn add_row<V: Value>(
         &mut self,
@@ -46,7 +47,7 @@ impl<'a> ClassSums<'a> {
         mut flow: impl FnMut(usize, usize, usize, f64) -> f64,
     ) {
         let (class_of, out) = (self.classes.cell_of(), self.lanes.as_mut_slice());
-        // Columns of a row strictly increase.
+        debug_assert!(columns.is_sorted_by(|a, b| a < b), "a row of a Csr");
         assert!(columns.last().is_none_or(|&j| (j as usize) < class_of.len()), "a class for each");
         let (eights, last_columns) = columns.as_chunks::<TOGETHER>();
         let (of_eights, last_values) = values.as_chunks::<TOGETHER>();
@@ -95,10 +96,10 @@ impl<'a> ClassSums<'a> {
 
     /// Takes the sums that are not 0, with their classes, and leaves zeros for the next.
     pub fn take_nonzero(&mut self) -> (Vec<u32>, Vec<f64>) {
-        const TOGETHER: usize = 16;
-        let most = self.lanes.len().min(TOGETHER * TOGETHER);
+        const AT_ONCE: usize = 16;
+        let most = self.lanes.len().min(AT_ONCE * AT_ONCE);
         let (mut classes, mut sums) = (Vec::with_capacity(most), Vec::with_capacity(most));
-        for (first, some) in (0_u32..).step_by(TOGETHER).zip(self.lanes.chunks_mut(TOGETHER)) {
+        for (first, some) in (0_u32..).step_by(AT_ONCE).zip(self.lanes.chunks_mut(AT_ONCE)) {
             // Most classes receive nobody from a small place.
             if some.as_flattened().iter().fold(0, |bits, sum| bits | sum.to_bits()) == 0 {
                 continue;
