@@ -33,6 +33,16 @@ impl Memory {
         &self.scratch
     }
 
+    /// Gives memory of records that are gone back to the system. It may lie between records that are
+    /// not, in pieces too small for what else needs memory.
+    pub fn trim(&self) {
+        #[cfg(all(target_os = "linux", target_env = "gnu"))]
+        // SAFETY: only memory that is not in use is given back.
+        unsafe {
+            libc::malloc_trim(0);
+        }
+    }
+
     fn take(&self, bytes: u64) -> bool {
         self.free_bytes.fetch_update(Relaxed, Relaxed, |free| free.checked_sub(bytes)).is_ok()
     }
@@ -83,7 +93,8 @@ impl<'m, T: Pod> Buckets<'m, T> {
     ///
     /// # Errors
     /// If the scratch file cannot be made or written.
-    pub fn add(&self, bucket: usize, records: Vec<T>) -> Result<()> {
+    pub fn add(&self, bucket: usize, mut records: Vec<T>) -> Result<()> {
+        records.shrink_to_fit();
         let bytes = size_of_val(&records[..]) as u64;
         let block = if self.memory.take(bytes) {
             Block::Memory(records)
@@ -194,10 +205,8 @@ impl<T: Pod> Writer<'_, '_, T> {
     /// As [`Buckets::add`].
     pub fn finish(self) -> Result<()> {
         let buffers = self.buffers.into_iter().enumerate();
-        buffers.filter(|(_, buffer)| !buffer.is_empty()).try_for_each(|(bucket, mut buffer)| {
-            buffer.shrink_to_fit();
-            self.buckets.add(bucket, buffer)
-        })
+        let mut left = buffers.filter(|(_, buffer)| !buffer.is_empty());
+        left.try_for_each(|(bucket, buffer)| self.buckets.add(bucket, buffer))
     }
 }
 

@@ -58,6 +58,7 @@ impl FlowSums<'_> {
             done.push((range, self.sum_range(year, range, &entries)?));
             Ok(())
         })?;
+        memory.trim();
         let mut row_lens: Vec<(usize, Vec<u32>)> = done.into_iter().flatten().collect();
         row_lens.sort_unstable_by_key(|(range, _)| *range);
         let row_lens: Vec<u32> = row_lens.into_iter().flat_map(|(_, lens)| lens).collect();

@@ -16,11 +16,14 @@ use super::mass::persons;
 use super::study_file::Study;
 use super::survey::{RuleCounts, Survey, YearCounts, Years};
 use super::tasks;
-use crate::matrix::{FlowMatrix, Room};
+use crate::matrix::{FlowMatrix, Room, row_ranges};
 use crate::{Error, Result};
 
 /// Memory that is needed beside records: code, buffers of the writers, columns being read.
 const BESIDE_BYTES: u64 = 100 << 20;
+
+/// Entries that are added before they are taken off this process.
+const SUM_ENTRIES: u64 = 1 << 20;
 
 /// How the memory of a run is split.
 #[derive(Debug)]
@@ -124,7 +127,9 @@ pub fn collect<'a>(study: &'a Study, years: Years, budget: &'a Budget) -> Result
     let placed = Buckets::new(BUCKETS, memory);
     let places = place_all(study, budget, &records, &placed)?;
     let sums = FlowSums::new(&study.places, years, memory);
+    memory.trim();
     let (persons, survey, left_out) = ask_all(budget, &records, &placed, &sums)?;
+    memory.trim();
     let zips = study.zip_report.clone();
     let report = Report { input, geocoder, zips, places, persons, rules: survey.counts };
     Ok(Collected { sums, year_counts: survey.year_counts, left_out, report })
@@ -257,6 +262,18 @@ pub struct YearRow {
     pub unaccounted: f64,
 }
 
+/// Sum of the movers, whose entries may be in a file: those that are added are taken off this process.
+fn movers(matrix: &FlowMatrix<f64>) -> f64 {
+    let movers = matrix.movers();
+    let row_ptr = movers.row_ptr();
+    row_ranges(row_ptr, SUM_ENTRIES).into_iter().fold(0.0, |sum, rows| {
+        let entries = row_ptr[rows.start] as usize..row_ptr[rows.end] as usize;
+        let sum = movers.values()[entries].iter().fold(sum, |sum, flow| sum + flow);
+        movers.release(rows);
+        sum
+    })
+}
+
 impl Collected<'_> {
     /// Takes the matrix of a year out of the sums, by its position among the years; half of the memory
     /// is for work, half for the matrix.
@@ -283,7 +300,7 @@ impl Collected<'_> {
         let all = counts.days as f64 / f64::from(super::date::YEAR_DAYS);
         let (unknown, territory) = (persons(left_out.unknown), persons(left_out.territory));
         let stayers: f64 = matrix.stayers().iter().sum();
-        let movers: f64 = matrix.movers().values().iter().sum();
+        let movers = movers(matrix);
         let rest = all - unknown - territory - stayers - movers;
         YearRow {
             year,
