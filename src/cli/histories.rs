@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use flowrake::histories::study::{Budget, Report, YearRow, collect};
+use flowrake::histories::study::{Budget, PointReport, Report, YearRow, collect};
 use flowrake::histories::study_file::Study;
 use flowrake::histories::survey::Years;
 use flowrake::matrix::file;
@@ -30,11 +30,14 @@ person_id = \"PID\" and so on:
   geocoded = [\"answers.csv\"]                     # results of the Census batch geocoder
   zip_tracts = [\"ZIP_TRACT_032015.xlsx\"]         # HUD crosswalks, month and year in the name
   zips = { files = [\"zips.csv\"] }                # address_id, zip: of addresses not geocoded
+  points = { files = [\"points.csv\"], boundaries = [\"block_groups.geojson\"] }
   categories = { po_box = [\"P\"], other = [\"F\", \"G\", \"H\", \"R\", \"S\"] }
   [persons]
   files = [\"persons.parquet\"]                    # person_id, first_seen, last_seen, deceased
   [addresses]
   files = [\"addresses/\"]                         # person_id, address_id, effective_date, category
+of other geocoders, points (address_id, latitude, longitude) are placed in the polygons of
+boundaries, whose property GEOID (or geoid = \"CODE\") has the code of a block group or of a unit;
 or, in place of the last two, a row per person with columns address_id_1, effective_date_1,
 category_1, address_id_2 and so on:
   [wide]
@@ -158,7 +161,7 @@ fn write_rows(file: impl io::Write, rows: &[YearRow]) -> io::Result<()> {
 
 /// What a person wants to know, one subject a line.
 fn text(out: &Path, summary: &Summary) -> String {
-    let Report { input, places, persons, rules, .. } = &summary.found;
+    let Report { input, geocoder, points, places, persons, rules, .. } = &summary.found;
     let covered = places.addresses;
     let percent = |n: u64| 100.0 * n as f64 / covered.total().max(1) as f64;
     let mut lines = vec![
@@ -190,11 +193,30 @@ fn text(out: &Path, summary: &Summary) -> String {
             rules.without_history
         ),
     ];
-    for (what, noted) in [
+    if let Some(PointReport { counts, .. }) = points {
+        lines.push(format!(
+            "  points: {} in units, {} in territories; {} on borders",
+            counts.matched, counts.territory, counts.on_border
+        ));
+    }
+    let of_points = points.iter().flat_map(|PointReport { counts, boundaries }| {
+        [
+            ("points outside of all areas", &counts.outside),
+            ("addresses without coordinates", &counts.empty),
+            ("points in areas that are no unit", &counts.other_vintage),
+            ("points inside of several areas", &counts.overlapping),
+            ("features with the GEOID of another", &boundaries.repeated),
+            ("units without a polygon", &boundaries.units_without_polygon),
+        ]
+    });
+    let of_records = [
         ("dates out of range", &input.dates_out_of_range),
         ("listed dates that end before they start", &input.reversed),
         ("unknown categories", &input.unknown_categories),
-    ] {
+        ("matches in areas that are no unit", &geocoder.other_vintage),
+        ("addresses without a match or a ZIP code", &geocoder.without_zip),
+    ];
+    for (what, noted) in of_records.into_iter().chain(of_points) {
         if let Some(first) = &noted.first {
             lines.push(format!("  {what}: {}, first {first}", noted.count));
         }

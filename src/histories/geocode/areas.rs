@@ -32,7 +32,7 @@ pub struct Area {
 #[derive(Debug)]
 pub struct Areas {
     /// Code and location.
-    areas: Vec<(String, Location)>,
+    known: Vec<(String, Location)>,
     tree: RTree<GeomWithData<Rectangle<Position>, Polygon>>,
     bounds: AABB<Position>,
     positions: usize,
@@ -86,7 +86,7 @@ impl Areas {
                 polygons.push(GeomWithData::new(corners, Polygon { area: number, rings }));
             }
         }
-        Self { areas: known, tree: RTree::bulk_load(polygons), bounds, positions }
+        Self { known, tree: RTree::bulk_load(polygons), bounds, positions }
     }
 
     /// Memory that the polygons take, about.
@@ -113,8 +113,8 @@ impl Areas {
             }
         }
         let on_border = inside.first.is_none();
-        let (geoid, location) = &self.areas[inside.first.or(border.first)? as usize];
-        let other = inside.second.map(|area| self.areas[area as usize].0.as_str());
+        let (geoid, location) = &self.known[inside.first.or(border.first)? as usize];
+        let other = inside.second.map(|area| self.known[area as usize].0.as_str());
         Some(Found { area: geoid, location: *location, other, on_border })
     }
 }
@@ -294,10 +294,10 @@ mod tests {
         };
         let areas =
             Areas::new((0..4).map(|k| area(&k.to_string(), vec![vec![triangle(k)]])).collect());
-        for k in 0..4 {
+        for corner in corners {
             for step in 0..1000 {
                 let t = f64::from(step) / 1000.0;
-                let on = [0, 1].map(|axis| middle[axis] + t * (corners[k][axis] - middle[axis]));
+                let on = [0, 1].map(|axis| middle[axis] + t * (corner[axis] - middle[axis]));
                 let found = areas.find(on).unwrap();
                 assert!(found.other.is_none(), "{on:?}: {found:?}");
             }

@@ -349,7 +349,7 @@ mod tests {
             (
                 geometry("Polygon", "[[[0],[1,0]]]"),
                 "expected positions of 010010001001, found: invalid length 1, expected two numbers \
-                 or more at line 1 column 6".into(),
+                 or more at line 1 column 5".into(),
             ),
         ] {
             let error = read_all(&[good.clone(), bad], &units).unwrap_err();

@@ -1,4 +1,7 @@
-//! Addresses to areas: answers of the Census batch geocoder, and points in polygons.
+//! Addresses to areas: the Census batch geocoder, and points in polygons.
 
+pub mod answer;
 pub mod areas;
 pub mod boundaries;
+pub mod collect;
+pub mod upload;
