@@ -303,6 +303,82 @@ fn points_that_are_wrong_are_refused_with_their_row() {
     assert!(folder.read("named/seed-2011.npz") == folder.read("seeds/seed-2011.npz"));
 }
 
+/// The study of one address, `a`, with units where it may be.
+fn small_study(study: &str) -> Folder {
+    Folder::new(&[
+        ("units.csv", &format!("geoid,population\n{},10\n{},20\n", unit(0), unit(1))),
+        ("ZIP_TRACT_032011.csv", "ZIP,TRACT,RES_RATIO\n36001,01001000100,0.5\n"),
+        ("zips.csv", "address_id,zip\na,36001\n"),
+        ("persons.csv", "person_id,first_seen,last_seen\np,2010-01,2011-12\n"),
+        ("addresses.csv", "person_id,address_id\np,a\np,b\n"),
+        ("study.toml", study),
+    ])
+}
+
+#[test]
+fn a_truncated_part_among_the_records_is_named() {
+    let study = STUDY.replace("points", "#").replace("addresses.csv", "parts");
+    let folder = small_study(&study);
+    fs::create_dir(folder.path("parts")).unwrap();
+    let write = "import sys, pyarrow as pa, pyarrow.parquet as q\n\
+                 for k in range(3):\n    \
+                 t = pa.table({'person_id': [f'p{i}' for i in range(k, 3000, 3)], \
+                 'address_id': [f'a{i * i}' for i in range(k, 3000, 3)]})\n    \
+                 q.write_table(t, f'{sys.argv[1]}/parts/part-{k}.parquet')\n";
+    run_python(&["-c".as_ref(), write.as_ref(), folder.path("").as_os_str()]);
+    let run = || folder.flowrake("histories study.toml --years 2011 --out seeds");
+    run().expect(0);
+    let whole = folder.read("parts/part-1.parquet");
+    let before = folder.read("seeds/seed-2011.npz");
+    // Cut before the footer, within it, and with a footer but a part of the values overwritten.
+    let mut holed = whole.clone();
+    holed[40..whole.len() / 2].fill(0);
+    for bytes in [&whole[..whole.len() / 2], &whole[..whole.len() - 4], &whole[..0], &holed] {
+        folder.write("parts/part-1.parquet", bytes);
+        let finished = run();
+        finished.expect(2);
+        let error = finished.stderr();
+        assert!(error.starts_with("flowrake: error: parts/part-1.parquet: "), "{error}");
+        assert!(folder.read("seeds/seed-2011.npz") == before, "a refused run left its output");
+    }
+}
+
+#[test]
+fn what_is_doubtful_is_counted_with_its_first_place() {
+    let folder = small_study(&STUDY.replace("points", "geocoded = [\"g.csv\"]\n#"));
+    let matched = |id: &str, geoid: &str| {
+        let codes = [&geoid[..2], &geoid[2..5], &geoid[5..11], &geoid[11..]].join(",");
+        format!("{id},1 A ST,Match,Exact,1 A ST,\"-86.5,32.5\",7,L,{codes}034\r\n")
+    };
+    let answers = [
+        matched("a", &unit(0)),
+        matched("a", &unit(1)),
+        matched("b", "550010001001"),
+        "c,NOWHERE,No_Match\r\n".into(),
+    ];
+    folder.write("g.csv", answers.concat());
+    folder.write(
+        "persons.csv",
+        "person_id,first_seen,last_seen\np,2010-01,2011-12\np,2010-02,2011-12\n",
+    );
+    folder.write(
+        "addresses.csv",
+        "person_id,address_id,effective_date\np,a,2010-01\np,b,2010-06\np,d,2011-01\n",
+    );
+    let found = json_of(&folder, "histories study.toml --years 2011 --out seeds", 0);
+    let noted = |count: u64, first: &str| json!({ "count": count, "first": first });
+    let geocoder = &found["geocoder"];
+    assert_eq!(geocoder["other_vintage"], noted(1, "g.csv:3: 550010001001"));
+    assert_eq!(geocoder["without_zip"], noted(2, "g.csv:3: `1 A ST`"));
+    assert_eq!(found["places"]["conflicting"], 1);
+    assert_eq!(found["places"]["addresses"]["unanswered"], 1);
+    assert_eq!(found["persons"]["disagreeing"], 1);
+    assert_eq!(
+        (&found["zips"]["off"], &found["zips"]["worst"]),
+        (&1.into(), &json!(["36001", 0.5]))
+    );
+}
+
 /// Ids and rows of the upload files of a folder, in order.
 fn uploads(folder: &Folder, name: &str) -> Vec<Vec<String>> {
     let mut paths: Vec<_> =
@@ -497,8 +573,7 @@ fn answers_are_checked_against_what_was_asked() {
     }
     let finished = folder.flowrake("geocode collect results results/1.csv --out refused.csv");
     finished.expect(2);
-    assert!(
-        finished.stderr().contains("results: expected upload files (upload-00001.csv and so on)")
-    );
+    let expected = "results: expected upload files (upload-00001.csv and so on), found none";
+    assert_eq!(finished.stderr(), format!("flowrake: error: {expected}\n"));
     assert!(!folder.path("refused.csv").exists(), "answers of a refused run");
 }

@@ -9,6 +9,7 @@
 use std::path::Path;
 
 use crate::census::text::code;
+use crate::table::{csv_error, line_of};
 use crate::{Error, Result, input};
 
 /// Fields of a match, and of any other answer.
@@ -91,13 +92,11 @@ pub fn each_row(
     let mut row = csv::ByteRecord::new();
     let mut read = input::Progress::new(&text);
     loop {
-        let found = reader.read_byte_record(&mut row);
-        let line = row.position().map_or(0, csv::Position::line);
-        match found {
-            Ok(true) => read.reached(row.position()),
-            Ok(false) => return Ok(()),
-            Err(e) => return Err(Error::data(path, format!(":{line}"), e.to_string())),
+        if !reader.read_byte_record(&mut row).map_err(|e| csv_error(path, &text, e))? {
+            return Ok(());
         }
+        read.reached(row.position());
+        let line = row.position().map_or(0, |position| line_of(&text, position));
         visit(line, &row).map_err(|error| match error {
             RowError::Data(problem) => Error::data(path, format!(":{line}"), problem),
             RowError::Other(error) => error,

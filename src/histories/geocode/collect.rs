@@ -82,14 +82,18 @@ pub struct Collected {
 /// # Errors
 /// If there are none, or the folder cannot be read.
 pub fn uploads(folder: &Path) -> Result<Vec<PathBuf>> {
-    let named = |number| folder.join(upload_name(number));
-    let found: Vec<PathBuf> = (1..).map(named).take_while(|path| path.exists()).collect();
+    let error = |e| Error::io(folder, e);
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(error)? {
+        let path = entry.map_err(error)?.path();
+        if path.file_name().is_some_and(|name| is_upload(&name.to_string_lossy())) {
+            found.push(path);
+        }
+    }
+    found.sort_unstable();
     if found.is_empty() {
-        return Err(Error::data(
-            folder,
-            "",
-            "expected upload files (upload-00001.csv), found none",
-        ));
+        let problem = format!("expected upload files ({} and so on), found none", upload_name(1));
+        return Err(Error::data(folder, "", problem));
     }
     Ok(found)
 }
