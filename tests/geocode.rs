@@ -511,6 +511,16 @@ fn answers_are_checked_against_what_was_asked() {
     assert_eq!(uploads(&folder, "again"), [expected]);
     assert_eq!(folder.text("answers.csv").lines().count(), 9998);
 
+    let finished = folder.flowrake("geocode collect uploads results/1.csv --out answers.csv");
+    finished.expect(1);
+    let told =
+        "answers.csv: 10001 addresses asked, 5998 matched (3999 not exactly), 2000 ties, 2000 \
+                without a match; 1 answers repeated
+  without an answer: 3, first uploads/upload-00001.csv:8: `7`
+  --missing DIR writes uploads of those without an answer
+";
+    assert_eq!(finished.stderr(), told);
+
     // What is missing comes back, and a match for what had none: it counts.
     lines = uploads(&folder, "again")[0].iter().map(|row| answer(row)).collect();
     let better = answer("5,4 A ST,X,AL,36001").replace("\"5\"", "\"4\"");

@@ -35,8 +35,8 @@ Example: from a table of addresses to answers, with the block groups of 2010
   flowrake geocode batch addresses.csv --street address1 --out uploads
   mkdir results
   for file in uploads/upload-*.csv; do
-    curl --form addressFile=@$file --form benchmark=Public_AR_Current \\
-        --form vintage=Census2010_Current --output results/$(basename $file) \\
+    curl --form addressFile=@\"$file\" --form benchmark=Public_AR_Current \\
+        --form vintage=Census2010_Current --output results/\"$(basename \"$file\")\" \\
         https://geocoding.geo.census.gov/geocoder/geographies/addressbatch
   done
   flowrake geocode collect uploads results/*.csv --out answers.csv --missing again
@@ -163,7 +163,7 @@ fn run_collect(args: &CollectArgs) -> Result<ExitCode> {
     let manifest = Manifest::<()>::path_for(&args.out);
     add_manifest(&mut files, &manifest, &inputs, outputs, counts)?;
     files.commit()?;
-    tell(args.json, args.quiet, counts, || collect_text(&args.out, counts))?;
+    tell(args.json, args.quiet, counts, || collect_text(args, counts))?;
     Ok(ExitCode::from(u8::from(counts.missing.count > 0)))
 }
 
@@ -225,11 +225,11 @@ fn batch_text(out: &Path, counts: &UploadCounts) -> String {
 }
 
 /// The same of results.
-fn collect_text(out: &Path, counts: &CollectCounts) -> String {
+fn collect_text(args: &CollectArgs, counts: &CollectCounts) -> String {
     let head = format!(
         "{}: {} addresses asked, {} matched ({} not exactly), {} ties, {} without a match; {} answers \
          repeated\n",
-        out.display(),
+        args.out.display(),
         counts.asked,
         counts.matched,
         counts.non_exact,
@@ -237,11 +237,17 @@ fn collect_text(out: &Path, counts: &CollectCounts) -> String {
         counts.no_match,
         counts.repeated
     );
-    head + &noted_text(&[
+    let again = match &args.missing {
+        _ if counts.missing.count == 0 => String::new(),
+        Some(folder) => format!("  {}: uploads of those without an answer\n", folder.display()),
+        None => "  --missing DIR writes uploads of those without an answer\n".into(),
+    };
+    let noted = noted_text(&[
         ("without an answer", &counts.missing),
         ("answers that contradict another", &counts.disagreeing),
         ("answers to what nobody asked", &counts.not_asked),
-    ])
+    ]);
+    head + &noted + &again
 }
 
 fn noted_text(lines: &[(&str, &Noted)]) -> String {

@@ -30,18 +30,20 @@ person_id = \"PID\" and so on:
   geocoded = [\"answers.csv\"]                     # results of the Census batch geocoder
   zip_tracts = [\"ZIP_TRACT_032015.xlsx\"]         # HUD crosswalks, month and year in the name
   zips = { files = [\"zips.csv\"] }                # address_id, zip: of addresses not geocoded
-  points = { files = [\"points.csv\"], boundaries = [\"block_groups.geojson\"] }
   categories = { po_box = [\"P\"], other = [\"F\", \"G\", \"H\", \"R\", \"S\"] }
   [persons]
   files = [\"persons.parquet\"]                    # person_id, first_seen, last_seen, deceased
   [addresses]
   files = [\"addresses/\"]                         # person_id, address_id, effective_date, category
-of other geocoders, points (address_id, latitude, longitude) are placed in the polygons of
-boundaries, whose property GEOID (or geoid = \"CODE\") has the code of a block group or of a unit;
 or, in place of the last two, a row per person with columns address_id_1, effective_date_1,
 category_1, address_id_2 and so on:
   [wide]
   files = [\"people.csv\"]
+Of other geocoders, points in polygons:
+  [points]
+  files = [\"points.parquet\"]                     # address_id, latitude, longitude: in degrees
+  boundaries = [\"block_groups.geojson\"]          # longitude and latitude
+  geoid = \"GEOID10\"                              # property; GEOID and the like unless given
 
 Files are .csv or .parquet; a folder stands for all in it. Into DIR go seed-2011.npz and so on,
 units.csv, years.csv with persons, movers and destinations by year, and manifest.json, which counts

@@ -1,17 +1,10 @@
-//! Points in polygons.
-//!
-//! Polygons are found by their bounding boxes (an R-tree), then edges are counted that a ray to the
-//! east of the point crosses: the point is inside if their number is odd. So holes need no rule of
-//! their own. Longitude and latitude are taken as plane coordinates, as in the files that Census
-//! borders are published in; a polygon across the antimeridian must be cut there (RFC 7946, 3.1.9).
+//! Areas by point: polygons are found by their bounding boxes, in an R-tree.
 
 use rstar::primitives::{GeomWithData, Rectangle};
 use rstar::{AABB, RTree};
 
+use super::polygon::{Polygon, Position, Side};
 use crate::histories::places::Location;
-
-/// Longitude and latitude, in degrees.
-pub type Position = [f64; 2];
 
 /// An area of a file of borders.
 #[derive(Clone, Debug)]
@@ -28,28 +21,15 @@ pub struct Area {
 ///
 /// Invariants:
 /// - areas are ordered by their codes, which differ;
-/// - the edges of a ring lie between positions that follow each other.
+/// - every polygon has the number of an area.
 #[derive(Debug)]
 pub struct Areas {
     /// Code and location.
     known: Vec<(String, Location)>,
-    tree: RTree<GeomWithData<Rectangle<Position>, Polygon>>,
+    /// Polygons with the numbers of their areas.
+    tree: RTree<GeomWithData<Rectangle<Position>, (u32, Polygon)>>,
     bounds: AABB<Position>,
-    positions: usize,
-}
-
-#[derive(Debug)]
-struct Polygon {
-    area: u32,
-    rings: Vec<Vec<Position>>,
-}
-
-/// Where a point is, relative to a polygon.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Side {
-    Inside,
-    Border,
-    Outside,
+    size_bytes: usize,
 }
 
 /// The areas that a point is in.
@@ -74,25 +54,24 @@ impl Areas {
         areas.sort_unstable_by(|a, b| a.geoid.cmp(&b.geoid));
         assert!(areas.is_sorted_by(|a, b| a.geoid < b.geoid), "areas of the same code");
         let (mut known, mut polygons) = (Vec::new(), Vec::new());
-        let mut positions = 0;
+        let mut size_bytes = 0;
         let mut bounds = AABB::from_points(&[]);
         for (number, area) in (0..).zip(areas) {
             known.push((area.geoid, area.location));
             for rings in area.polygons {
                 let corners = AABB::from_points(rings.iter().flatten());
                 rstar::Envelope::merge(&mut bounds, &corners);
-                positions += rings.iter().map(Vec::len).sum::<usize>();
-                let corners = Rectangle::from_aabb(corners);
-                polygons.push(GeomWithData::new(corners, Polygon { area: number, rings }));
+                let polygon = Polygon::new(&rings);
+                size_bytes += polygon.size_bytes() + 2 * size_of_val(&corners);
+                polygons.push(GeomWithData::new(corners.into(), (number, polygon)));
             }
         }
-        Self { known, tree: RTree::bulk_load(polygons), bounds, positions }
+        Self { known, tree: RTree::bulk_load(polygons), bounds, size_bytes }
     }
 
     /// Memory that the polygons take, about.
     pub fn size_bytes(&self) -> u64 {
-        let polygon = 2 * size_of::<GeomWithData<Rectangle<Position>, Polygon>>();
-        (self.positions * size_of::<Position>() + self.tree.size() * polygon) as u64
+        self.size_bytes as u64
     }
 
     /// Whether a point is within the bounding box of all areas.
@@ -104,9 +83,9 @@ impl Areas {
     /// codes; so it is where areas overlap.
     pub fn find(&self, point: Position) -> Option<Found<'_>> {
         let (mut inside, mut border) = (Two::default(), Two::default());
-        for polygon in self.tree.locate_all_at_point(point) {
-            let Polygon { area, rings } = &polygon.data;
-            match side(rings, point) {
+        for found in self.tree.locate_all_at_point(point) {
+            let (area, polygon) = &found.data;
+            match polygon.side(point) {
                 Side::Inside => inside.add(*area),
                 Side::Border => border.add(*area),
                 Side::Outside => {}
@@ -141,34 +120,6 @@ impl Two {
     }
 }
 
-/// Where a point is, relative to the polygon of some rings.
-///
-/// Every edge is looked at from its lower end, so that rounding is the same for both polygons that
-/// have it: a point that is on no border is in one of them.
-fn side(rings: &[Vec<Position>], [x, y]: Position) -> Side {
-    let mut inside = false;
-    for edge in rings.iter().flat_map(|ring| ring.windows(2)) {
-        let (low, high) =
-            if edge[0][1] <= edge[1][1] { (edge[0], edge[1]) } else { (edge[1], edge[0]) };
-        if y < low[1] || y > high[1] {
-            continue;
-        }
-        // Twice the area of the triangle: positive if the edge is east of the point.
-        let east = (high[0] - low[0]) * (y - low[1]) - (x - low[0]) * (high[1] - low[1]);
-        if east == 0.0 {
-            let [from, to] = if low[0] <= high[0] { [low[0], high[0]] } else { [high[0], low[0]] };
-            if low[1] < high[1] || (from..=to).contains(&x) {
-                return Side::Border;
-            }
-        }
-        // An edge has its lower end but not its upper one: a ray through both crosses once.
-        if y < high[1] && east > 0.0 {
-            inside = !inside;
-        }
-    }
-    if inside { Side::Inside } else { Side::Outside }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,53 +140,6 @@ mod tests {
     /// Area, whether on its border, and the other one that overlaps.
     fn at(areas: &Areas, x: f64, y: f64) -> Option<(&str, bool, Option<&str>)> {
         areas.find([x, y]).map(|found| (found.area, found.on_border, found.other))
-    }
-
-    #[test]
-    fn a_triangle_by_hand() {
-        // Its left side is x = 0, its lower one y = 0, the third x + y = 4.
-        for corners in [[[0, 0], [4, 0], [0, 4]], [[0, 4], [4, 0], [0, 0]]] {
-            let rings = [ring(&corners)];
-            for (point, expected) in [
-                ([1.0, 1.0], Side::Inside),
-                ([1.0, 2.999], Side::Inside),
-                ([2.0, 2.0], Side::Border),
-                ([0.0, 0.0], Side::Border),
-                ([0.0, 4.0], Side::Border),
-                ([3.0, 0.0], Side::Border),
-                ([0.0, 1.0], Side::Border),
-                ([5.0, 0.0], Side::Outside),
-                ([-1.0, 0.0], Side::Outside),
-                ([-1.0, 4.0], Side::Outside),
-                ([2.0, 2.001], Side::Outside),
-                ([-0.001, 1.0], Side::Outside),
-            ] {
-                assert_eq!(side(&rings, point), expected, "{point:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_ray_through_corners_crosses_once() {
-        // A diamond and a comb: rays at the height of corners that it passes, touches or runs along.
-        let diamond = [ring(&[[0, 0], [2, -2], [4, 0], [2, 2]])];
-        let comb =
-            [ring(&[[0, 0], [6, 0], [6, 2], [5, 2], [5, 1], [3, 1], [2, 2], [1, 1], [0, 1]])];
-        for (rings, point, expected) in [
-            (&diamond, [2.0, 0.0], Side::Inside),
-            (&diamond, [-1.0, 0.0], Side::Outside),
-            (&diamond, [1.0, 2.0], Side::Outside),
-            (&diamond, [1.0, -2.0], Side::Outside),
-            (&comb, [-1.0, 1.0], Side::Outside),
-            (&comb, [-1.0, 2.0], Side::Outside),
-            (&comb, [2.0, 1.0], Side::Inside),
-            (&comb, [4.0, 1.0], Side::Border),
-            (&comb, [5.5, 1.0], Side::Inside),
-            (&comb, [4.0, 1.5], Side::Outside),
-            (&comb, [0.5, 1.0], Side::Border),
-        ] {
-            assert_eq!(side(rings, point), expected, "{point:?}");
-        }
     }
 
     #[test]

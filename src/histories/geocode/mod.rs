@@ -4,4 +4,5 @@ pub mod answer;
 pub mod areas;
 pub mod boundaries;
 pub mod collect;
+mod polygon;
 pub mod upload;
