@@ -49,6 +49,11 @@ fn degrees(eighths: i32) -> f64 {
     f64::from(eighths) / 8.0
 }
 
+/// Eighths of the western or southern side of a cell.
+fn west_of(cell: usize) -> i32 {
+    64 * i32::try_from(cell).unwrap()
+}
+
 fn ring(corners: &[Position]) -> Value {
     let closed = corners.iter().chain(corners.first());
     closed.map(|corner| corner.map(degrees)).collect::<Vec<_>>().into()
@@ -80,7 +85,7 @@ fn borders(rng: &mut impl Rng) -> Vec<Value> {
     let mut corners = [[[0; 2]; CELLS + 1]; CELLS + 1];
     for (i, column) in corners.iter_mut().enumerate() {
         for (j, corner) in column.iter_mut().enumerate() {
-            *corner = [i, j].map(|k| 64 * k as i32 + rng.random_range(-16..=16));
+            *corner = [i, j].map(|k| west_of(k) + rng.random_range(-16..=16));
         }
     }
     let mut features = Vec::new();
@@ -93,7 +98,7 @@ fn borders(rng: &mut impl Rng) -> Vec<Value> {
         }
         let mut rings = vec![ring(&cell)];
         if number % 4 == 0 {
-            let [x, y] = [i, j].map(|k| 64 * k as i32 + 32);
+            let [x, y] = [i, j].map(|k| west_of(k) + 32);
             let hole = [[x - 8, y], [x, y - 8], [x + 8, y], [x, y + 8]];
             rings.push(ring(&hole));
             if number % 8 == 0 {
@@ -104,7 +109,7 @@ fn borders(rng: &mut impl Rng) -> Vec<Value> {
     }
     for number in 0..18 {
         let center = |rng: &mut dyn Rng| {
-            [64 * CELLS as i32 + rng.random_range(60..240), rng.random_range(20..360)]
+            [west_of(CELLS) + rng.random_range(60..240), rng.random_range(20..360)]
         };
         let geoid = match number % 3 {
             0 => unit(number),
@@ -146,7 +151,9 @@ fn folder() -> Folder {
     (0..CELLS * CELLS).for_each(|k| writeln!(units, "{},{}", unit(k), k + 1).unwrap());
     let borders = borders(&mut rng);
     let mut rings = Vec::new();
-    borders.iter().for_each(|f| on_rings(&f["geometry"]["coordinates"], &mut rings));
+    for feature in &borders {
+        on_rings(&feature["geometry"]["coordinates"], &mut rings);
+    }
     let borders = json!({ "type": "FeatureCollection", "features": borders });
     let (mut points, mut zips) = ("address_id,latitude,longitude\n".to_owned(), String::new());
     let (mut persons, mut addresses) = (String::new(), String::new());
