@@ -80,6 +80,33 @@ pub fn write_atomically(
     outputs.commit()
 }
 
+/// Fills a folder under a temporary name and gives it its own when it is complete; the folder must be
+/// new or empty.
+///
+/// # Errors
+/// If there is something of that name already, the folder cannot be made, or `fill` fails.
+pub fn write_folder<T>(path: &Path, fill: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
+    let error = |e| Error::io(path, e);
+    let parent = folder(path);
+    fs::create_dir_all(&parent).map_err(error)?;
+    let exists = fs::symlink_metadata(path).is_ok();
+    if exists && !fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none()) {
+        let problem = "expected a new or an empty folder, found another";
+        return Err(Error::data(path, "", problem));
+    }
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".flowrake-").suffix(".part");
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
+    let part = builder.tempdir_in(parent).map_err(error)?;
+    let filled = fill(part.path())?;
+    if exists {
+        fs::remove_dir(path).map_err(error)?;
+    }
+    fs::rename(part.keep(), path).map_err(error)?;
+    Ok(filled)
+}
+
 fn temporary(
     target: &Path,
     permissions: Option<fs::Permissions>,
@@ -205,6 +232,32 @@ mod tests {
         outputs.commit().unwrap();
         assert_eq!((fs::read(a).unwrap(), fs::read(b).unwrap()), (b"1".to_vec(), b"2".to_vec()));
         assert_eq!(names(folder.path()).len(), 2);
+    }
+
+    #[test]
+    fn a_folder_appears_when_it_is_complete() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b");
+        let fill = |part: &Path| {
+            fs::write(part.join("file"), b"1").unwrap();
+            Ok(fs::exists(&path).unwrap())
+        };
+        let failed: Result<()> = write_folder(&path, |part| {
+            fill(part)?;
+            Err(Error::request("no"))
+        });
+        assert!(failed.is_err() && names(&folder.path().join("a")).is_empty());
+        fs::create_dir(&path).unwrap();
+        assert!(write_folder(&path, fill).unwrap());
+        assert_eq!(
+            (names(&folder.path().join("a")), names(&path)),
+            (vec!["b".into()], vec!["file".into()])
+        );
+        for taken in [path.clone(), path.join("file")] {
+            let error = write_folder(&taken, fill).unwrap_err().to_string();
+            assert!(error.ends_with("expected a new or an empty folder, found another"), "{error}");
+        }
+        assert_eq!(names(&path), ["file"]);
     }
 
     #[test]

@@ -302,14 +302,14 @@ impl Index<usize> for CsvRecord<'_> {
 
 /// The line a record starts on. The csv crate gives the place where it began to look, which may be
 /// the end of the line before, and blank lines that it skips.
-fn line_of(text: &[u8], position: &csv::Position) -> u64 {
+pub(crate) fn line_of(text: &[u8], position: &csv::Position) -> u64 {
     let ahead = text.get(position.byte() as usize..).unwrap_or_default();
     let skipped = ahead.iter().take_while(|byte| matches!(byte, b'\r' | b'\n'));
     position.line() + skipped.filter(|&&byte| byte == b'\n').count() as u64
 }
 
 /// A CSV error with the line it happened on.
-fn csv_error(path: &Path, text: &[u8], error: csv::Error) -> Error {
+pub(crate) fn csv_error(path: &Path, text: &[u8], error: csv::Error) -> Error {
     let place = error.position().map_or(String::new(), |p| format!(":{}", line_of(text, p)));
     match error.into_kind() {
         csv::ErrorKind::Io(source) => Error::io(path, source),

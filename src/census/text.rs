@@ -35,13 +35,28 @@ pub(super) fn decode(bytes: &[u8]) -> Cow<'_, str> {
 ///
 /// An error is what was expected and found.
 pub(crate) fn code(text: &str, digits: usize) -> std::result::Result<String, String> {
+    let mut code = String::with_capacity(digits);
+    push_code(&mut code, text, digits)?;
+    Ok(code)
+}
+
+/// Adds such a part to those before.
+///
+/// # Errors
+/// As [`code`].
+pub(crate) fn push_code(
+    geoid: &mut String,
+    text: &str,
+    digits: usize,
+) -> std::result::Result<(), String> {
     let is_code =
         !text.is_empty() && text.len() <= digits && text.bytes().all(|b| b.is_ascii_digit());
-    if is_code {
-        Ok(format!("{text:0>digits$}"))
-    } else {
-        Err(format!("expected a code of {digits} digits, found `{text}`"))
+    if !is_code {
+        return Err(format!("expected a code of {digits} digits, found `{text}`"));
     }
+    geoid.extend(std::iter::repeat_n('0', digits - text.len()));
+    geoid.push_str(text);
+    Ok(())
 }
 
 /// A number, with thousands separators or without: `-12`, `+32.5`, `1,234,567`.

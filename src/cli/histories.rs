@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use flowrake::histories::study::{Budget, Report, YearRow, collect};
+use flowrake::histories::study::{Budget, PointReport, Report, YearRow, collect};
 use flowrake::histories::study_file::Study;
 use flowrake::histories::survey::Years;
 use flowrake::matrix::file;
@@ -39,6 +39,11 @@ or, in place of the last two, a row per person with columns address_id_1, effect
 category_1, address_id_2 and so on:
   [wide]
   files = [\"people.csv\"]
+Of other geocoders, points in polygons:
+  [points]
+  files = [\"points.parquet\"]                     # address_id, latitude, longitude: in degrees
+  boundaries = [\"block_groups.geojson\"]          # longitude and latitude
+  geoid = \"GEOID10\"                              # property; GEOID and the like unless given
 
 Files are .csv or .parquet; a folder stands for all in it. Into DIR go seed-2011.npz and so on,
 units.csv, years.csv with persons, movers and destinations by year, and manifest.json, which counts
@@ -158,7 +163,7 @@ fn write_rows(file: impl io::Write, rows: &[YearRow]) -> io::Result<()> {
 
 /// What a person wants to know, one subject a line.
 fn text(out: &Path, summary: &Summary) -> String {
-    let Report { input, places, persons, rules, .. } = &summary.found;
+    let Report { input, geocoder, points, places, persons, rules, .. } = &summary.found;
     let covered = places.addresses;
     let percent = |n: u64| 100.0 * n as f64 / covered.total().max(1) as f64;
     let mut lines = vec![
@@ -190,11 +195,30 @@ fn text(out: &Path, summary: &Summary) -> String {
             rules.without_history
         ),
     ];
-    for (what, noted) in [
+    if let Some(PointReport { counts, .. }) = points {
+        lines.push(format!(
+            "  points: {} in units, {} in territories; {} on borders",
+            counts.matched, counts.territory, counts.on_border
+        ));
+    }
+    let of_points = points.iter().flat_map(|PointReport { counts, boundaries }| {
+        [
+            ("points outside of all areas", &counts.outside),
+            ("addresses without coordinates", &counts.empty),
+            ("points in areas that are no unit", &counts.other_vintage),
+            ("points inside of several areas", &counts.overlapping),
+            ("features with the GEOID of another", &boundaries.repeated),
+            ("units without a polygon", &boundaries.units_without_polygon),
+        ]
+    });
+    let of_records = [
         ("dates out of range", &input.dates_out_of_range),
         ("listed dates that end before they start", &input.reversed),
         ("unknown categories", &input.unknown_categories),
-    ] {
+        ("matches in areas that are no unit", &geocoder.other_vintage),
+        ("addresses without a match or a ZIP code", &geocoder.without_zip),
+    ];
+    for (what, noted) in of_records.into_iter().chain(of_points) {
         if let Some(first) = &noted.first {
             lines.push(format!("  {what}: {}, first {first}", noted.count));
         }

@@ -14,6 +14,7 @@ pub mod convert;
 pub mod demo;
 pub mod devices;
 pub mod engine;
+pub mod geocode;
 pub mod harmonize;
 pub mod histories;
 mod progress;

@@ -13,7 +13,8 @@
 //!
 //! - [`study_file`]: the TOML file that names tables and their columns, and [`input`]: reading them;
 //! - [`join`]: records brought together by address, where they get their [`places`] (the rows of G,
-//!   from the geocoder's answers or a [`crosswalk`] of ZIP codes), then by person;
+//!   from a geocoder's answers, points in polygons or a [`crosswalk`] of ZIP codes), then by person;
+//! - [`geocode`]: upload files for the Census batch geocoder, its answers, borders of areas;
 //! - [`record`]: the rules that clean what is known of a person; [`survey`]: what they answer;
 //! - [`flows`]: answers summed over persons, and the matrix of a year from them;
 //! - [`study`]: all of it in one pass over persons.
@@ -29,6 +30,7 @@ mod buckets;
 pub mod crosswalk;
 pub mod date;
 pub mod flows;
+pub mod geocode;
 pub mod input;
 pub mod join;
 mod key;

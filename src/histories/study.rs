@@ -8,12 +8,15 @@ use serde::Serialize;
 use super::buckets::{Buckets, Memory};
 use super::crosswalk::{UnitCodes, ZipReport};
 use super::flows::{Asker, FlowSums, LeftOut};
+use super::geocode::boundaries::BoundaryCounts;
+use super::input::Notes;
 use super::input::answers::{AnswerCounts, AnswerReader};
 use super::input::forms::Reader;
-use super::input::{Notes, rows};
+use super::input::points::PointCounts;
+use super::input::rows::{self, Part};
 use super::join::{Addresses, BUCKETS, PersonCounts, Persons, PlaceCounts, PlacedRow, Records};
 use super::mass::persons;
-use super::study_file::Study;
+use super::study_file::{Points, Study, ZipTable};
 use super::survey::{RuleCounts, Survey, YearCounts, Years};
 use super::tasks;
 use crate::matrix::{FlowMatrix, Room, row_ranges};
@@ -52,7 +55,8 @@ impl Budget {
             return Ok(Self { records, work_bytes: u64::MAX });
         };
         let stayers = FlowSums::stayers_bytes(study.units.len(), years);
-        let fixed = BESIDE_BYTES + stayers + study.places.size_bytes();
+        let areas = study.points.as_ref().map_or(0, |points| points.areas.size_bytes());
+        let fixed = BESIDE_BYTES + stayers + study.places.size_bytes() + areas;
         let rest =
             limit.checked_sub(fixed).filter(|rest| *rest >= BESIDE_BYTES).ok_or_else(|| {
                 Error::request(format!(
@@ -87,6 +91,8 @@ pub struct Report {
     pub input: Notes,
     /// Answers of the geocoder.
     pub geocoder: AnswerCounts,
+    /// Coordinates, if the study has any.
+    pub points: Option<PointReport>,
     /// Ratios of ZIP codes.
     pub zips: ZipReport,
     /// How addresses were found.
@@ -95,6 +101,16 @@ pub struct Report {
     pub persons: PersonCounts,
     /// What the rules did.
     pub rules: RuleCounts,
+}
+
+/// What was found in the coordinates of addresses.
+#[derive(Clone, Debug, Serialize)]
+pub struct PointReport {
+    /// Points.
+    #[serde(flatten)]
+    pub counts: PointCounts,
+    /// Borders of the areas that they are in.
+    pub boundaries: BoundaryCounts,
 }
 
 /// Answers of all persons.
@@ -123,7 +139,7 @@ pub fn collect<'a>(study: &'a Study, years: Years, budget: &'a Budget) -> Result
         persons: Buckets::new(BUCKETS, memory),
     };
     let input = read_records(study, &records)?;
-    let geocoder = read_answers(study, &records)?;
+    let (geocoder, points) = read_answers(study, &records)?;
     let placed = Buckets::new(BUCKETS, memory);
     let places = place_all(study, budget, &records, &placed)?;
     let sums = FlowSums::new(&study.places, years, memory);
@@ -131,7 +147,11 @@ pub fn collect<'a>(study: &'a Study, years: Years, budget: &'a Budget) -> Result
     let (persons, survey, left_out) = ask_all(budget, &records, &placed, &sums)?;
     memory.trim();
     let zips = study.zip_report.clone();
-    let report = Report { input, geocoder, zips, places, persons, rules: survey.counts };
+    let points = study.points.as_ref().map(|table| {
+        let boundaries = table.boundaries.clone();
+        PointReport { counts: points, boundaries }
+    });
+    let report = Report { input, geocoder, points, zips, places, persons, rules: survey.counts };
     Ok(Collected { sums, year_counts: survey.year_counts, left_out, report })
 }
 
@@ -153,29 +173,40 @@ fn read_records(study: &Study, records: &Records) -> Result<Notes> {
     Ok(notes)
 }
 
-fn read_answers(study: &Study, records: &Records) -> Result<AnswerCounts> {
+fn read_answers(study: &Study, records: &Records) -> Result<(AnswerCounts, PointCounts)> {
+    enum Source<'s> {
+        Geocoder(&'s Path),
+        Zips(&'s ZipTable, Part),
+        Points(&'s Points, Part),
+    }
     let codes = UnitCodes::new(&study.units)?;
-    let zips = match &study.zips {
-        Some(table) => rows::parts(&table.files)?,
-        None => Vec::new(),
-    };
+    let mut sources: Vec<Source> =
+        study.geocoded.iter().map(|path| Source::Geocoder(path)).collect();
+    if let Some(table) = &study.zips {
+        sources.extend(rows::parts(&table.files)?.into_iter().map(|p| Source::Zips(table, p)));
+    }
+    if let Some(table) = &study.points {
+        sources.extend(rows::parts(&table.files)?.into_iter().map(|p| Source::Points(table, p)));
+    }
     let readers = tasks::each(
-        study.geocoded.len() + zips.len(),
+        sources.len(),
         usize::MAX,
         || AnswerReader::new(&codes, records),
-        |reader, task| match (study.geocoded.get(task), &study.zips) {
-            (None, Some(table)) => {
-                let part = &zips[task - study.geocoded.len()];
-                reader.read_zips(part, &table.address_id, &table.zip)
+        |reader, number| match &sources[number] {
+            Source::Geocoder(path) => reader.read_geocoder(path, number),
+            Source::Zips(table, part) => reader.read_zips(part, &table.address_id, &table.zip),
+            Source::Points(table, part) => {
+                reader.read_points(part, number, &table.columns, &table.areas)
             }
-            (file, _) => file.map_or(Ok(()), |file| reader.read_geocoder(file)),
         },
     )?;
-    let mut counts = AnswerCounts::default();
+    let (mut answers, mut points) = (AnswerCounts::default(), PointCounts::default());
     for reader in readers {
-        counts += reader.finish()?;
+        let (own, own_points) = reader.finish()?;
+        answers += own;
+        points += own_points;
     }
-    Ok(counts)
+    Ok((answers, points))
 }
 
 /// Moves records from buckets of addresses to buckets of persons.

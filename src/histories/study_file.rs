@@ -8,8 +8,11 @@ use serde::Deserialize;
 
 use super::crosswalk::{PlacesBuilder, UnitCodes, ZipReport};
 use super::date::Date;
+use super::geocode::areas::Areas;
+use super::geocode::boundaries::{self, BoundaryCounts};
 use super::input::fields::Fields;
 use super::input::forms::{AddressColumns, Form, PersonColumns};
+use super::input::points::PointColumns;
 use super::input::rows;
 use super::places::Places;
 use crate::census::hud::ZipTracts;
@@ -31,6 +34,7 @@ struct StudyFile {
     zip_tracts: Vec<PathBuf>,
     latest_date: String,
     zips: Option<ZipTable>,
+    points: Option<PointTable>,
     persons: Option<Persons>,
     addresses: Option<Addresses>,
     wide: Option<Wide>,
@@ -47,6 +51,30 @@ pub(super) struct ZipTable {
     pub address_id: String,
     #[serde(default = "zip")]
     pub zip: String,
+}
+
+/// A table of coordinates by address, and the borders of areas that they are in.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PointTable {
+    files: Vec<PathBuf>,
+    boundaries: Vec<PathBuf>,
+    #[serde(default = "address_id")]
+    address_id: String,
+    #[serde(default = "latitude")]
+    latitude: String,
+    #[serde(default = "longitude")]
+    longitude: String,
+    geoid: Option<String>,
+}
+
+/// Files of points, their columns and the areas that they may be in.
+#[derive(Debug)]
+pub(super) struct Points {
+    pub files: Vec<PathBuf>,
+    pub columns: PointColumns,
+    pub areas: Areas,
+    pub boundaries: BoundaryCounts,
 }
 
 #[derive(Debug, Deserialize)]
@@ -131,6 +159,8 @@ default_names!(
     effective_date = "effective_date",
     category = "category",
     zip = "zip",
+    latitude = "latitude",
+    longitude = "longitude",
     address_ids = "address_id_{}",
     effective_dates = "effective_date_{}",
     categories = "category_{}"
@@ -149,6 +179,7 @@ pub struct Study {
     pub(super) tables: Vec<(Form, Vec<PathBuf>)>,
     pub(super) geocoded: Vec<PathBuf>,
     pub(super) zips: Option<ZipTable>,
+    pub(super) points: Option<Points>,
     /// Every file of the study, its own first.
     pub inputs: Vec<PathBuf>,
 }
@@ -208,9 +239,18 @@ impl Study {
         let (geocoded, zip_tracts) = (full(&file.geocoded), full(&file.zip_tracts));
         let (places, zip_report) = places(&units, &units_path, &file.population, &zip_tracts)?;
         let mut inputs = vec![path.to_owned(), units_path];
+        let mut points = None;
+        if let Some(t) = file.points {
+            let (files, boundaries) = (rows::files(&full(&t.files))?, full(&t.boundaries));
+            let (areas, counts) = boundaries::read(&boundaries, t.geoid.as_deref(), &units)?;
+            inputs.extend(files.iter().chain(&boundaries).cloned());
+            let (latitude, longitude) = (t.latitude, t.longitude);
+            let columns = PointColumns { address_id: t.address_id, latitude, longitude };
+            points = Some(Points { files, columns, areas, boundaries: counts });
+        }
         inputs.extend(tables.iter().flat_map(|(_, files)| files).chain(&geocoded).cloned());
         inputs.extend(zips.iter().flat_map(|table| &table.files).chain(&zip_tracts).cloned());
-        Ok(Self { units, places, zip_report, fields, tables, geocoded, zips, inputs })
+        Ok(Self { units, places, zip_report, fields, tables, geocoded, zips, points, inputs })
     }
 }
 

@@ -25,7 +25,8 @@ pub struct Noted {
 }
 
 impl Noted {
-    fn add(&mut self, part: usize, found: impl FnOnce() -> String) {
+    /// Counts what was found in a part of the input.
+    pub fn add(&mut self, part: usize, found: impl FnOnce() -> String) {
         if self.count == 0 {
             *self = Self { count: 1, first: Some(found()), part };
         } else {
@@ -33,7 +34,8 @@ impl Noted {
         }
     }
 
-    fn merge(&mut self, other: Self) {
+    /// Adds what another thread found.
+    pub fn merge(&mut self, other: Self) {
         let count = self.count + other.count;
         if other.count > 0 && (self.count == 0 || other.part < self.part) {
             *self = other;

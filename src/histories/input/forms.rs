@@ -148,11 +148,11 @@ const PERSON_COLUMNS: usize = 4;
 const ADDRESS_COLUMNS: usize = 3;
 
 fn required(name: &str) -> Wanted {
-    Wanted { name: name.to_owned(), optional: false }
+    Wanted { name: name.to_owned(), optional: false, float: false }
 }
 
 fn optional(name: &str) -> Wanted {
-    Wanted { name: name.to_owned(), optional: true }
+    Wanted { name: name.to_owned(), optional: true, float: false }
 }
 
 fn person_columns(columns: &PersonColumns) -> [Wanted; PERSON_COLUMNS] {

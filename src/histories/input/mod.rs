@@ -3,6 +3,7 @@
 pub mod answers;
 pub mod fields;
 pub mod forms;
+pub mod points;
 pub mod rows;
 
 pub use fields::{Noted, Notes};

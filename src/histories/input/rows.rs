@@ -23,6 +23,8 @@ pub struct Wanted {
     pub name: String,
     /// Whether it may be missing; its cells are empty then.
     pub optional: bool,
+    /// Whether it may hold floating-point numbers, which no identifier should be.
+    pub float: bool,
 }
 
 /// A row of a file: the cells of the columns asked for, in their order.
@@ -158,7 +160,7 @@ impl Part {
     /// Visits every row.
     ///
     /// # Errors
-    /// If a column is missing or of another type than text, integers and dates, the file is broken,
+    /// If a column is missing or of a type that was not asked for, the file is broken,
     /// and the first error of `visit`.
     pub fn read(&self, wanted: &[Wanted], visit: impl FnMut(&Row) -> Result<()>) -> Result<()> {
         match self.group {
@@ -193,7 +195,7 @@ impl Part {
         let columns = wanted
             .iter()
             .zip(at)
-            .map(|(wanted, at)| at.map(|_| read_texts(&file, group, &wanted.name)).transpose())
+            .map(|(wanted, at)| at.map(|_| read_texts(&file, group, wanted)).transpose())
             .collect::<Result<Vec<_>>>()?;
         let rows = file.group_starts()[group]..file.group_starts()[group + 1];
         for (row, number) in rows.enumerate() {
@@ -216,11 +218,14 @@ fn positions(
     wanted.iter().map(position).collect()
 }
 
-/// A column of a row group as texts: integers in decimal digits, dates as `2015-03-20`, nulls empty.
-fn read_texts(file: &ParquetFile, group: usize, name: &str) -> Result<Texts> {
+/// A column of a row group as texts: numbers in decimal digits, dates as `2015-03-20`, nulls and
+/// NaN empty.
+fn read_texts(file: &ParquetFile, group: usize, wanted: &Wanted) -> Result<Texts> {
+    let name = &wanted.name;
     let column = file.position(name)?;
     let kind = file.kind(column);
-    if !matches!(kind, Kind::Text | Kind::Integer { .. } | Kind::Date) {
+    let is_float = wanted.float && matches!(kind, Kind::Float | Kind::Double);
+    if !is_float && !matches!(kind, Kind::Text | Kind::Integer { .. } | Kind::Date) {
         let problem = format!("expected text, integers or dates, found {}", file.type_name(column));
         return Err(Error::data(file.path(), format!(": column {name}"), problem));
     }
@@ -263,7 +268,13 @@ fn read_texts(file: &ParquetFile, group: usize, name: &str) -> Result<Texts> {
                     return Err(file.error(batch.first_row, column, problem));
                 }
             }
-            _ => unreachable!("neither text nor integers nor dates"),
+            Values::Floats(values) => each(batch, values, |value| {
+                texts.push(&value.filter(|v| !v.is_nan()).map_or(String::new(), f32::to_string));
+            }),
+            Values::Doubles(values) => each(batch, values, |value| {
+                texts.push(&value.filter(|v| !v.is_nan()).map_or(String::new(), f64::to_string));
+            }),
+            Values::Entries(_) => unreachable!("not asked for"),
         }
         Ok(())
     })?;
