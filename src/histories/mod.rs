@@ -38,6 +38,7 @@ pub mod places;
 pub mod record;
 pub mod study;
 pub mod study_file;
+mod study_sections;
 pub mod survey;
 mod tasks;
 
