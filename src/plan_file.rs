@@ -392,6 +392,8 @@ pub(crate) fn toml_error(path: &Path, text: &str, error: &toml::de::Error) -> Er
     {
         message = message.replace(&format!("expected {rust}"), &format!("expected {plain}"));
     }
+    message =
+        message.replace("invalid digit found in string", "expected a year as key, found another");
     // Errors of the syntax do not say what they are about.
     let content = text.lines().nth(line - 1).unwrap_or_default().trim();
     if !content.is_empty() && !message.starts_with("unknown ") && !message.starts_with("missing ") {

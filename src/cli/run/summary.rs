@@ -119,9 +119,12 @@ impl Summary {
 
     /// What a person wants to know, a year a line.
     pub fn text(&self) -> String {
-        let count = self.years.len();
-        let mut lines =
-            vec![format!("{}: {count} years in {:.1} s", self.out.display(), self.elapsed_s)];
+        let count = match self.years.len() {
+            1 => "1 year".to_owned(),
+            count => format!("{count} years"),
+        };
+        let (out, elapsed_s) = (self.out.display(), self.elapsed_s);
+        let mut lines = vec![format!("{out}: {count} in {elapsed_s:.1} s")];
         lines.extend(self.years.iter().map(Year::text));
         lines.join("\n") + "\n"
     }
