@@ -106,7 +106,7 @@ fn temporary(
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut file = builder.tempfile_in(folder(target))?;
     // As long as this process lives, its file is not abandoned. Some network disks have no locks.
-    let _ = file.as_file().try_lock();
+    let _ = file.as_file().lock();
     write_content(&mut OutputFile { file: file.as_file_mut(), position: 0, under_way: 0 })?;
     if let Some(permissions) = permissions {
         file.as_file().set_permissions(permissions)?;
@@ -124,8 +124,8 @@ fn prefix(target: &Path) -> String {
     format!(".flowrake-{}-", &blake3::hash(name).to_hex()[..8])
 }
 
-/// Removes what killed processes left while they wrote `path`. Processes that still write it are
-/// left alone.
+/// Removes what killed processes left while they wrote `path`, but not what others are writing: that
+/// is locked, or empty if its writer is about to lock it.
 ///
 /// # Errors
 /// If the folder cannot be read.
@@ -135,8 +135,10 @@ pub fn remove_abandoned(path: &Path) -> Result<()> {
         let entry = entry.map_err(|e| Error::io(&folder, e))?;
         let name = entry.file_name();
         let is_ours = name.to_str().is_some_and(|n| n.starts_with(&prefix) && n.ends_with(SUFFIX));
-        let unlocked = |file: &File| file.try_lock().is_ok();
-        if is_ours && File::open(entry.path()).is_ok_and(|file| unlocked(&file)) {
+        let is_left = |file: File| {
+            file.try_lock().is_ok() && file.metadata().is_ok_and(|metadata| metadata.len() > 0)
+        };
+        if is_ours && File::open(entry.path()).is_ok_and(is_left) {
             // If it has gone meanwhile, so much the better.
             let _ = fs::remove_file(entry.path());
         }

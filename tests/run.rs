@@ -307,9 +307,9 @@ fn what_is_finished_is_left_alone_and_what_is_not_is_done_again() {
     assert_eq!(again(""), every("targets harmonized"));
     folder.edit("study.toml", "2023-12-31", "2022-12-31");
     assert_eq!(again(""), every("seed"));
-    let more = "person_id,address_id,effective_date,category\np5,a7,2012-12,S\n";
+    let more = "person_id,address_id,effective_date,category\nnew,a7,2012-12,S\n";
     folder.write("addresses/2.csv", more);
-    // A seed of the same bytes is the same seed, here of the year before the new address.
+    // A seed of the same bytes is the same seed, here of the year before the new person.
     let seed = |year: &str| (folder.read(&format!("run/seeds/seed-{year}.npz")), year.to_owned());
     let earlier = seed("2011");
     let made = again("");

@@ -183,7 +183,7 @@ impl Study {
             Error::data(path, ": latest_date", problem)
         })?;
         let mut inputs = vec![path.clone()];
-        inputs.extend(file.records()?);
+        inputs.extend(file.seed_inputs()?);
         let units_path = file.units();
         let units = Geography::read(&units_path)?;
         let (geocoded, zip_tracts) = (file.full(&file.geocoded), file.full(&file.zip_tracts));
@@ -229,7 +229,7 @@ impl StudyFile {
     ///
     /// # Errors
     /// If a folder that is named cannot be read.
-    pub fn records(&self) -> Result<Vec<PathBuf>> {
+    pub fn seed_inputs(&self) -> Result<Vec<PathBuf>> {
         let mut inputs = vec![self.units()];
         inputs.extend(self.tables()?.into_iter().flat_map(|(_, files)| files));
         inputs.extend(self.full(&self.geocoded));

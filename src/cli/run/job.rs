@@ -63,7 +63,7 @@ impl<'a> Job<'a> {
         let (solver, options) = study.harmonize();
         let years: Vec<i32> = args.years.iter().collect();
         let mut inputs = vec![args.study.clone()];
-        inputs.extend(study.records()?);
+        inputs.extend(study.seed_inputs()?);
         for &year in &years {
             inputs.extend(sources.inputs(year).map_err(at(&args.study, ": [targets]"))?);
         }
@@ -108,7 +108,7 @@ impl<'a> Job<'a> {
     /// Makes the seeds that are not there, in one pass over persons.
     pub fn make_seeds(&mut self, progress: &Progress) -> Result<()> {
         progress.say(progress::Stage::Reading, "looking for finished seeds");
-        let records = self.study.records()?;
+        let records = self.study.seed_inputs()?;
         let stages = self.unfinished(|year| Ok(self.seed_stage(year, &records)))?;
         let years: Vec<i32> = stages.keys().copied().collect();
         let (Some(&first), Some(&last)) = (years.first(), years.last()) else { return Ok(()) };
