@@ -48,6 +48,7 @@ Calls for different years may write into one DIR at the same time.
 
 Exit code: 0 all years converged, 1 all are written but one does not meet its margins, 2 bad input, 3
 graphics device.")]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 pub struct Args {
     /// Study file
     #[arg(value_name = "STUDY.toml")]

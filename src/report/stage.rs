@@ -200,7 +200,7 @@ mod tests {
         let path = folder.path().join("a");
         std::fs::write(&path, "1").unwrap();
         let hashes = Hashes::default();
-        let first = hashes.of(&[path.clone()]).unwrap().remove(0).content;
+        let first = hashes.of(std::slice::from_ref(&path)).unwrap().remove(0).content;
         std::fs::write(&path, "2").unwrap();
         let again = hashes.of(&[folder.path().join("./a")]).unwrap().remove(0).content;
         assert_eq!(first, again);

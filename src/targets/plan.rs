@@ -182,24 +182,28 @@ pub fn plan_toml(steps: &PlanSteps, seed: &str, year: i32, options: &PlanOptions
          = {year}\n"
     );
     if let Some(floor) = options.stayer_floor {
-        text += &format!("stayer_floor = {floor:e}\n");
+        line(&mut text, &format!("stayer_floor = {floor:e}"));
     }
     for step in &steps.once {
         write_step(&mut text, "step", *step);
     }
     if !steps.repeat.is_empty() {
-        let iterations = options.max_iterations.unwrap_or(3000);
-        let tolerance = options.tolerance.unwrap_or(1e-9);
-        text +=
-            &format!("\n[[repeat]]\nmax_iterations = {iterations}\ntolerance = {tolerance:e}\n");
+        line(&mut text, "\n[[repeat]]");
+        line(&mut text, &format!("max_iterations = {}", options.max_iterations.unwrap_or(3000)));
+        line(&mut text, &format!("tolerance = {:e}", options.tolerance.unwrap_or(1e-9)));
         if let Some(limit) = options.total_ratio_limit {
-            text += &format!("total_ratio_limit = {limit:e}\n");
+            line(&mut text, &format!("total_ratio_limit = {limit:e}"));
         }
     }
     for step in &steps.repeat {
         write_step(&mut text, "repeat.step", *step);
     }
     text
+}
+
+fn line(text: &mut String, line: &str) {
+    text.push_str(line);
+    text.push('\n');
 }
 
 fn write_step(text: &mut String, table: &str, step: Step) {

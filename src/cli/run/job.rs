@@ -100,8 +100,8 @@ impl<'a> Job<'a> {
             let mut staged = Outputs::default();
             made.add(&mut staged, &folder, &Layout::seed_from_plan(year), &self.options)?;
             stage.commit(staged, made.outputs(&folder), &self.hashes, &made.report)?;
-            self.made.entry(year).or_default().push("targets");
         }
+        self.note_made(&years, "targets");
         Ok(())
     }
 
@@ -131,7 +131,7 @@ impl<'a> Job<'a> {
                 Ok(stages[&row.year].commit(staged, outputs, &self.hashes, report)?)
             })
         })?;
-        years.iter().for_each(|year| self.made.entry(*year).or_default().push("seed"));
+        self.note_made(&years, "seed");
         Ok(())
     }
 
@@ -158,8 +158,14 @@ impl<'a> Job<'a> {
             brief: true,
         };
         harmonize(&call)?;
-        years.iter().for_each(|year| self.made.entry(*year).or_default().push("harmonized"));
+        self.note_made(&years, "harmonized");
         Ok(())
+    }
+
+    fn note_made(&mut self, years: &[i32], stage: &'static str) {
+        for year in years {
+            self.made.entry(*year).or_default().push(stage);
+        }
     }
 
     /// Refuses plans that could not be solved, whatever the seed.

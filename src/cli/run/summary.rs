@@ -161,16 +161,17 @@ impl Year {
 
     fn text(&self) -> String {
         let Line { year, persons, movers, .. } = self.line;
-        let mut text = format!("  {year}: {persons:.1} persons, {movers:.1} movers");
+        let mut parts = vec![format!("  {year}: {persons:.1} persons, {movers:.1} movers")];
         if let (Some(stop), Some(iterations)) = (self.line.stop, self.line.iterations) {
             let violation = self.line.max_relative_violation.unwrap_or(f64::NAN);
-            text +=
-                &format!("; {stop}, {iterations} iterations, largest violation {violation:.1e}");
+            parts.push(format!("{stop} after {iterations} iterations"));
+            parts.push(format!("largest violation {violation:.1e}"));
         }
-        if let Some(seconds) = self.harmonize_s {
-            text += &format!(", {seconds:.1} s");
+        parts.extend(self.harmonize_s.map(|seconds| format!("{seconds:.1} s")));
+        if self.made.is_empty() {
+            parts.push("finished before".to_owned());
         }
-        if self.made.is_empty() { text + ", finished before" } else { text }
+        parts.join("; ")
     }
 }
 
