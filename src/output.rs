@@ -55,6 +55,18 @@ impl Outputs {
         Ok(())
     }
 
+    /// The files written so far by the names asked for, each at its start.
+    ///
+    /// # Panics
+    /// If one cannot be wound back, which regular files can.
+    pub fn files(&self) -> impl Iterator<Item = (&Path, &File)> {
+        self.staged.iter().map(|Staged { path, file, .. }| {
+            let mut file = file.as_file();
+            file.rewind().expect("a regular file");
+            (path.as_path(), file)
+        })
+    }
+
     /// Gives every file its name.
     ///
     /// # Errors
@@ -113,12 +125,15 @@ fn temporary(
     write_content: impl FnOnce(&mut OutputFile) -> io::Result<()>,
 ) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".flowrake-").suffix(".part");
+    let prefix = prefix(target);
+    builder.prefix(&prefix).suffix(SUFFIX);
     // A temporary file is private by default; an output is as readable as any new file, which
     // the creation mask then restricts.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut file = builder.tempfile_in(folder(target))?;
+    // As long as this process lives, its file is not abandoned. Some network disks have no locks.
+    let _ = file.as_file().lock();
     write_content(&mut OutputFile { file: file.as_file_mut(), position: 0, under_way: 0 })?;
     if let Some(permissions) = permissions {
         file.as_file().set_permissions(permissions)?;
@@ -126,6 +141,36 @@ fn temporary(
     // Network disks report a full quota here at the latest.
     file.as_file().sync_all()?;
     Ok(file)
+}
+
+const SUFFIX: &str = ".part";
+
+/// How names of temporary files of a target begin. Its own name may be too long for more.
+fn prefix(target: &Path) -> String {
+    let name = target.file_name().unwrap_or_default().as_encoded_bytes();
+    format!(".flowrake-{}-", &blake3::hash(name).to_hex()[..8])
+}
+
+/// Removes what killed processes left while they wrote `path`, but not what others are writing: that
+/// is locked, or empty if its writer is about to lock it.
+///
+/// # Errors
+/// If the folder cannot be read.
+pub fn remove_abandoned(path: &Path) -> Result<()> {
+    let (folder, prefix) = (folder(path), prefix(path));
+    for entry in fs::read_dir(&folder).map_err(|e| Error::io(&folder, e))? {
+        let entry = entry.map_err(|e| Error::io(&folder, e))?;
+        let name = entry.file_name();
+        let is_ours = name.to_str().is_some_and(|n| n.starts_with(&prefix) && n.ends_with(SUFFIX));
+        let is_left = |file: File| {
+            file.try_lock().is_ok() && file.metadata().is_ok_and(|metadata| metadata.len() > 0)
+        };
+        if is_ours && File::open(entry.path()).is_ok_and(is_left) {
+            // If it has gone meanwhile, so much the better.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+    Ok(())
 }
 
 /// Bytes that set out for the disk together.
@@ -258,6 +303,36 @@ mod tests {
             assert!(error.ends_with("expected a new or an empty folder, found another"), "{error}");
         }
         assert_eq!(names(&path), ["file"]);
+    }
+
+    #[test]
+    fn what_nobody_writes_any_more_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let mut outputs = Outputs::default();
+        outputs.add(&at("a"), |f| f.write_all(b"1")).unwrap();
+        let prefix = prefix(&at("a"));
+        for name in [format!("{prefix}x.part"), format!("{prefix}x.csv"), ".b.part".to_owned()] {
+            fs::write(at(&name), b"2").unwrap();
+        }
+        remove_abandoned(&at("a")).unwrap();
+        assert!(!at(&format!("{prefix}x.part")).exists());
+        assert_eq!(names(folder.path()).len(), 3);
+        outputs.commit().unwrap();
+        assert_eq!(fs::read(at("a")).unwrap(), b"1");
+        assert_eq!(outputs_of(folder.path(), "b"), b"3");
+    }
+
+    /// What a file holds that is read back before it has its name.
+    fn outputs_of(folder: &Path, name: &str) -> Vec<u8> {
+        let mut outputs = Outputs::default();
+        outputs.add(&folder.join(name), |f| f.write_all(b"3")).unwrap();
+        let mut bytes = Vec::new();
+        for (path, mut file) in outputs.files() {
+            assert_eq!(path, folder.join(name));
+            file.read_to_end(&mut bytes).unwrap();
+        }
+        bytes
     }
 
     #[test]

@@ -121,6 +121,41 @@ impl PlanFile {
         }
         inputs
     }
+
+    /// The constraints, of the plan in `path`.
+    fn problem(&self, path: &Path, geography: &Geography) -> Result<Problem> {
+        let mut levels = Levels { geography, known: HashMap::new() };
+        let mut load = |spec: &StepSpec, number: usize, repeat: Option<usize>| {
+            let place = match repeat {
+                None => format!(": [[step]] number {number}"),
+                Some(group) => format!(": [[repeat]] number {group}, step number {number}"),
+            };
+            let at_step = |e| match e {
+                Error::Request(problem) => Error::data(path, place.clone(), problem),
+                other => other,
+            };
+            constraint(spec, &mut levels, &beside(path, &spec.targets)).map_err(at_step)
+        };
+        let mut plan = Plan::default();
+        for (k, spec) in self.step.iter().enumerate() {
+            plan.once.push(load(spec, k + 1, None)?);
+        }
+        for (g, group) in self.repeat.iter().enumerate() {
+            let constraints = group.step.iter().enumerate();
+            plan.repeat.push(Repeat {
+                constraints: constraints
+                    .map(|(k, spec)| load(spec, k + 1, Some(g + 1)))
+                    .collect::<Result<_>>()?,
+                max_iterations: group.max_iterations,
+                tolerance: group.tolerance,
+                total_ratio_limit: group.total_ratio_limit,
+            });
+        }
+        Problem::new(geography, plan).map_err(|e| match e {
+            Error::Request(problem) => Error::data(path, "", problem),
+            other => other,
+        })
+    }
 }
 
 /// A file that the plan in `plan` names.
@@ -188,41 +223,16 @@ impl LoadedPlan {
     }
 }
 
-impl PlanFile {
-    /// The constraints of the plan in `path`, their targets read.
-    fn problem(&self, path: &Path, geography: &Geography) -> Result<Problem> {
-        let mut levels = Levels { geography, known: HashMap::new() };
-        let mut load = |spec: &StepSpec, number: usize, repeat: Option<usize>| {
-            let place = match repeat {
-                None => format!(": [[step]] number {number}"),
-                Some(group) => format!(": [[repeat]] number {group}, step number {number}"),
-            };
-            let at_step = |e| match e {
-                Error::Request(problem) => Error::data(path, place.clone(), problem),
-                other => other,
-            };
-            constraint(spec, &mut levels, &beside(path, &spec.targets)).map_err(at_step)
-        };
-        let mut plan = Plan::default();
-        for (k, spec) in self.step.iter().enumerate() {
-            plan.once.push(load(spec, k + 1, None)?);
-        }
-        for (g, group) in self.repeat.iter().enumerate() {
-            let constraints = group.step.iter().enumerate();
-            plan.repeat.push(Repeat {
-                constraints: constraints
-                    .map(|(k, spec)| load(spec, k + 1, Some(g + 1)))
-                    .collect::<Result<_>>()?,
-                max_iterations: group.max_iterations,
-                tolerance: group.tolerance,
-                total_ratio_limit: group.total_ratio_limit,
-            });
-        }
-        Problem::new(geography, plan).map_err(|e| match e {
-            Error::Request(problem) => Error::data(path, "", problem),
-            other => other,
-        })
-    }
+/// The constraints of a plan file that names its units. The seed need not exist.
+///
+/// # Errors
+/// As [`LoadedPlan::read`].
+pub fn read_problem(path: &Path) -> Result<Problem> {
+    let file = PlanFile::read(path)?;
+    let Some(units) = &file.seed.units else {
+        return Err(Error::data(path, ": [seed]", "expected units, found none"));
+    };
+    file.problem(path, &Geography::read(&beside(path, units))?)
 }
 
 /// The partitions of one plan, each made once.
@@ -385,6 +395,8 @@ pub(crate) fn toml_error(path: &Path, text: &str, error: &toml::de::Error) -> Er
     {
         message = message.replace(&format!("expected {rust}"), &format!("expected {plain}"));
     }
+    message =
+        message.replace("invalid digit found in string", "expected a year as key, found another");
     // Errors of the syntax do not say what they are about.
     let content = text.lines().nth(line - 1).unwrap_or_default().trim();
     if !content.is_empty() && !message.starts_with("unknown ") && !message.starts_with("missing ") {

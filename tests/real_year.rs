@@ -197,8 +197,8 @@ fn steps_are_dropped_reordered_and_moved() {
     assert_eq!((once.len(), repeat.len()), (1, 1));
 
     for (options, problem) in [
-        ("--once populations", "step populations: needs --census or --acs5"),
-        ("--drop populations", "--drop populations: the plan has no such step"),
+        ("--once populations", "step populations: needs a census of 2010 or acs5"),
+        ("--drop populations", "drop populations: the plan has no such step"),
         ("--once county-in --repeat county-in", "step county-in: expected each step once"),
         ("--drop state-flows,county-in,county-out", "expected at least one step, found none"),
         ("--once movers", "expected one of populations, state-movers, "),

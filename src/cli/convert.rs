@@ -50,7 +50,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let mut outputs = Outputs::default();
     with_matrix!(&matrix, m => file::add(&mut outputs, &args.output, m, &units, &[]))?;
     if table.is_none() && !format.has_codes() && !units.is_numbered() {
-        outputs.add(&super::units_path(&args.output), |file| super::write_units(file, &units))?;
+        outputs.add(&super::units_path(&args.output), |file| units.write_csv(file))?;
     }
     outputs.commit()?;
     Ok(())

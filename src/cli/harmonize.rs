@@ -9,15 +9,16 @@ use anyhow::Result;
 use clap::ValueEnum;
 use flowrake::ipf::Solver;
 use flowrake::matrix::Room;
+use flowrake::report::Hashes;
 
 use super::engine::EngineArgs;
 use super::progress::Progress;
-use files::Files;
+pub use files::Files;
 
 mod files;
 mod run;
 
-pub(super) use run::{add_manifest, add_matrix, report, store};
+pub(super) use run::{add_manifest, add_matrix, check_memory, report, store};
 
 /// Scale a matrix so that its margins meet the targets of a plan file
 #[derive(clap::Args)]
@@ -104,11 +105,26 @@ impl From<SolverArg> for Solver {
     }
 }
 
-impl Args {
+/// Plans and how they are solved.
+pub struct Call<'a> {
+    /// A plan each, with what is written.
+    pub runs: Vec<Files>,
+    pub solver: Solver,
+    pub engine: &'a EngineArgs,
+    pub memory: Option<u64>,
+    /// What is known of files read.
+    pub hashes: &'a Hashes,
+    pub json: bool,
+    pub quiet: bool,
+    /// No result of a run, since the caller sums up.
+    pub brief: bool,
+}
+
+impl Call<'_> {
     /// Half of the memory for the entries of the seeds that are there at once, half for all else;
     /// what does not fit goes to the folder of the output.
     fn room(&self, out: &Path) -> Room {
-        let at_once = self.plans.len().min(STAGES) as u64;
+        let at_once = self.runs.len().min(STAGES) as u64;
         match self.memory {
             None => Room::UNLIMITED,
             Some(size) => Room::limited(size / 2 / at_once, super::folder(out).to_owned()),
@@ -121,12 +137,24 @@ const STAGES: usize = 3;
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    if let Some(threads) = args.threads {
-        rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global()?;
-    }
+    super::use_threads(args.threads)?;
     args.engine.check()?;
-    let runs = Files::of(args)?;
-    let progress = Progress::new(runs.len(), args.quiet || args.json);
+    let call = Call {
+        runs: Files::of(args)?,
+        solver: args.solver.into(),
+        engine: &args.engine,
+        memory: args.memory,
+        hashes: &Hashes::default(),
+        json: args.json,
+        quiet: args.quiet,
+        brief: false,
+    };
+    Ok(if harmonize(&call)? { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// Solves plans and writes what comes out; whether all converged.
+pub fn harmonize(call: &Call) -> Result<bool> {
+    let progress = Progress::new(call.runs.len(), call.quiet || call.json);
     // Nothing waits between the stages: at most one run is in each.
     let (to_solve, read) = sync_channel(0);
     let (to_write, solved) = sync_channel(0);
@@ -135,8 +163,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             let to_solve = to_solve;
             // A failure ends this stage and, handed on, the next ones; and none is left to hear of
             // what comes after a failure of theirs.
-            for files in runs {
-                let read = run::read(files, args, &progress);
+            for files in &call.runs {
+                let read = run::read(files, call, &progress);
                 let failed = read.is_err();
                 if to_solve.send(read).is_err() || failed {
                     break;
@@ -146,7 +174,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         scope.spawn(|| {
             let (read, to_write) = (read, to_write);
             for read in read {
-                let solved = read.and_then(|read| run::solve(read, args, &progress));
+                let solved = read.and_then(|read| run::solve(read, call, &progress));
                 let failed = solved.is_err();
                 if to_write.send(solved).is_err() || failed {
                     break;
@@ -155,10 +183,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         });
         let mut all_converged = true;
         for solved in solved {
-            all_converged &= run::write(solved?, args, &progress)?;
+            all_converged &= run::write(solved?, call, &progress)?;
         }
         Ok(all_converged)
     });
     progress.clear();
-    Ok(if converged? { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    converged
 }

@@ -7,10 +7,12 @@ use anyhow::{Context as _, Result};
 use flowrake::histories::study::{Budget, PointReport, Report, YearRow, collect};
 use flowrake::histories::study_file::Study;
 use flowrake::histories::survey::Years;
-use flowrake::matrix::file;
+use flowrake::matrix::{FlowMatrix, file};
 use flowrake::output::Outputs;
 use flowrake::report::{Manifest, Output, hash_inputs};
 use serde::Serialize;
+
+use super::progress::{Progress, Stage};
 
 /// Turn address histories of persons into a seed per year
 ///
@@ -79,7 +81,7 @@ enum Format {
 }
 
 /// `2011` or `2011-2019`
-fn years(text: &str) -> Result<Years, String> {
+pub fn years(text: &str) -> Result<Years, String> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     let year = |text: &str| text.parse::<i32>().ok().filter(|year| (1901..=2200).contains(year));
     let range = year(first).zip(year(last)).filter(|(first, last)| first <= last);
@@ -108,20 +110,24 @@ pub fn run(args: &Args) -> Result<()> {
     super::refuse_inputs(all.map(PathBuf::as_path), &study.inputs)?;
 
     let budget = Budget::new(args.memory, &args.out, &study, args.years)?;
-    let collected = collect(&study, args.years, &budget)?;
+    let progress = Progress::new(1, args.quiet || args.json);
     let mut rows = Vec::new();
     let mut outputs = Vec::new();
-    for ((k, year), path) in args.years.iter().enumerate().zip(&seeds) {
-        let matrix = collected.take_year(k, &budget)?;
-        file::write(path, &matrix, &study.units, &metadata(year, &study))?;
-        rows.push(collected.year_row(k, year, &matrix));
-        outputs.push(Output { path: path.clone(), what: "seed matrix" });
-    }
-    let summary = Summary { found: collected.report, years: rows };
+    let years: Vec<i32> = args.years.iter().collect();
+    let found = each_seed(&study, &years, &budget, &progress, |_, row, matrix| {
+        let path = args.out.join(args.format.name(row.year));
+        file::write(&path, matrix, &study.units, &metadata(row.year, &study))?;
+        rows.push(row);
+        outputs.push(Output { path, what: "seed matrix" });
+        Ok(())
+    });
+    progress.clear();
+    let found = found?;
+    let summary = Summary { found, years: rows };
     outputs.push(Output { path: units.clone(), what: "units" });
     outputs.push(Output { path: table.clone(), what: "yearly table" });
     let mut files = Outputs::default();
-    files.add(&units, |file| super::write_units(file, &study.units))?;
+    files.add(&units, |file| study.units.write_csv(file))?;
     files.add(&table, |file| write_rows(file, &summary.years))?;
     let command = std::env::args().collect();
     let json = Manifest::new(command, hash_inputs(&study.inputs)?, outputs, &summary).to_json();
@@ -135,6 +141,29 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
+/// Makes the seeds of some years, which ascend, in one pass over persons; hands on what was found in
+/// all, and then of one year after the other its line of the yearly table and its matrix.
+pub fn each_seed(
+    study: &Study,
+    years: &[i32],
+    budget: &Budget,
+    progress: &Progress,
+    mut take: impl FnMut(&Report, YearRow, &FlowMatrix<f64>) -> Result<()>,
+) -> Result<Report> {
+    let (first, last) = (years[0], years[years.len() - 1]);
+    let say = |what: &str| progress.say(Stage::Reading, what);
+    let collected = collect(study, Years::new(first, last), budget, &say)?;
+    for &year in years {
+        let position = (year - first) as usize;
+        say(&format!("summing up {year}"));
+        let matrix = collected.take_year(position, budget)?;
+        say(&format!("writing the seed of {year}"));
+        take(&collected.report, collected.year_row(position, year, &matrix), &matrix)?;
+    }
+    say("");
+    Ok(collected.report)
+}
+
 impl Format {
     fn name(self, year: i32) -> String {
         match self {
@@ -144,7 +173,8 @@ impl Format {
     }
 }
 
-fn metadata(year: i32, study: &Study) -> Vec<(String, String)> {
+/// What a seed says of itself.
+pub fn metadata(year: i32, study: &Study) -> Vec<(String, String)> {
     let mut pairs = vec![
         ("flowrake.version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
         ("flowrake.year".to_owned(), year.to_string()),

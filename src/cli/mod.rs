@@ -2,11 +2,8 @@
 
 use std::ffi::OsString;
 use std::io::{self, ErrorKind, Write as _};
-use std::iter;
 use std::path::{Path, PathBuf};
 
-use flowrake::geography::Geography;
-use flowrake::texts::Texts;
 use flowrake::{Error, Result};
 
 pub mod bench;
@@ -18,6 +15,7 @@ pub mod geocode;
 pub mod harmonize;
 pub mod histories;
 mod progress;
+pub mod run;
 pub mod seed;
 pub mod synth;
 pub mod targets;
@@ -57,6 +55,14 @@ fn refuse_inputs<'p>(
     Ok(())
 }
 
+/// Uses so many threads, all cores unless given.
+fn use_threads(threads: Option<u16>) -> anyhow::Result<()> {
+    if let Some(threads) = threads {
+        rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global()?;
+    }
+    Ok(())
+}
+
 /// The folder of a file.
 fn folder(file: &Path) -> &Path {
     file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
@@ -84,18 +90,6 @@ fn units_path(output: &Path) -> PathBuf {
     let mut name = OsString::from(output);
     name.push(".units.csv");
     name.into()
-}
-
-/// Writes a units table: geoid and its columns.
-fn write_units(file: impl io::Write, units: &Geography) -> io::Result<()> {
-    let mut out = csv::Writer::from_writer(file);
-    out.write_record(iter::once("geoid").chain(units.column_names()))?;
-    let columns: Vec<&Texts> = units.column_names().filter_map(|name| units.column(name)).collect();
-    for (row, geoid) in units.geoids().iter().enumerate() {
-        let texts = columns.iter().map(|column| &column[row]);
-        out.write_record(iter::once(geoid.as_str()).chain(texts))?;
-    }
-    out.flush()
 }
 
 #[cfg(test)]

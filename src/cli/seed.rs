@@ -125,7 +125,7 @@ fn run_irs(args: &IrsArgs) -> Result<()> {
     let mut outputs = vec![Output { path: args.out.clone(), what: "seed matrix" }];
     if own_units && !format.has_codes() {
         let path = super::units_path(&args.out);
-        files.add(&path, |file| super::write_units(file, &units))?;
+        files.add(&path, |file| units.write_csv(file))?;
         outputs.push(Output { path, what: "units" });
     }
     let report = Report { spread, ..report(args.year, &units, joined) };

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::hash::BuildHasher;
 use std::path::Path;
+use std::{io, iter};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
@@ -122,6 +123,21 @@ impl Geography {
         self.columns.retain(|(known, _)| known != name);
         self.columns.push((name.to_owned(), texts));
         self
+    }
+
+    /// Writes the table: geoid and the columns.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write_csv(&self, file: impl io::Write) -> io::Result<()> {
+        let mut out = csv::Writer::from_writer(file);
+        let names = self.columns.iter().map(|(name, _)| name.as_str());
+        out.write_record(iter::once("geoid").chain(names))?;
+        for (row, geoid) in self.geoids.iter().enumerate() {
+            let texts = self.columns.iter().map(|(_, texts)| &texts[row]);
+            out.write_record(iter::once(geoid.as_str()).chain(texts))?;
+        }
+        out.flush()
     }
 
     /// Number of units.

@@ -41,6 +41,7 @@ pub mod record;
 mod stays;
 pub mod study;
 pub mod study_file;
+mod study_sections;
 pub mod survey;
 mod tasks;
 

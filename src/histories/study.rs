@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::buckets::{Buckets, Memory};
 use super::crosswalk::{UnitCodes, ZipReport};
@@ -127,21 +127,30 @@ pub struct Collected<'a> {
 }
 
 /// Reads everything once and asks every person about all years. The result does not depend on the
-/// order of records, the number of threads or the memory.
+/// order of records, the number of threads or the memory. `watch` is told what begins.
 ///
 /// # Errors
 /// If a file is missing, broken or not what it should be, or memory does not suffice.
-pub fn collect<'a>(study: &'a Study, years: Years, budget: &'a Budget) -> Result<Collected<'a>> {
+pub fn collect<'a>(
+    study: &'a Study,
+    years: Years,
+    budget: &'a Budget,
+    watch: &dyn Fn(&str),
+) -> Result<Collected<'a>> {
     let memory = &budget.records;
     let records = Records {
         addresses: Buckets::new(BUCKETS, memory),
         answers: Buckets::new(BUCKETS, memory),
         persons: Buckets::new(BUCKETS, memory),
     };
+    watch("reading records");
     let input = read_records(study, &records)?;
+    watch("reading answers about addresses");
     let (geocoder, points) = read_answers(study, &records)?;
+    watch("placing addresses");
     let placed = Buckets::new(BUCKETS, memory);
     let places = place_all(study, budget, &records, &placed)?;
+    watch("asking persons");
     let sums = FlowSums::new(&study.places, years, memory);
     memory.trim();
     let (persons, survey, left_out) = ask_all(budget, &records, &placed, &sums)?;
@@ -263,7 +272,7 @@ fn ask_all(
 
 /// A line of the yearly table. Persons are expected ones: a person who answers in half of the months
 /// of a year counts half.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct YearRow {
     /// The end year.
     pub year: i32,

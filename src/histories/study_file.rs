@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::crosswalk::{PlacesBuilder, UnitCodes, ZipReport};
 use super::date::Date;
@@ -15,16 +15,22 @@ use super::input::forms::{AddressColumns, Form, PersonColumns};
 use super::input::points::PointColumns;
 use super::input::rows;
 use super::places::Places;
+use super::study_sections::{HarmonizeSection, TargetsSection};
 use crate::census::hud::ZipTracts;
 use crate::geography::{Geography, Level};
+use crate::ipf::Solver;
 use crate::plan_file::{beside, toml_error};
 use crate::table::Table;
+use crate::targets::{PlanOptions, Sources, StepChoice};
 use crate::{Error, Result};
 
-/// A study file as written. Paths are relative to the file.
-#[derive(Debug, Deserialize)]
+/// A study file; nothing that it names has been read.
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct StudyFile {
+pub struct StudyFile {
+    /// Where it is; paths in it are relative to it.
+    #[serde(skip)]
+    path: PathBuf,
     units: PathBuf,
     #[serde(default = "population")]
     population: String,
@@ -40,10 +46,14 @@ struct StudyFile {
     wide: Option<Wide>,
     #[serde(default)]
     categories: Categories,
+    #[serde(skip_serializing)]
+    targets: Option<TargetsSection>,
+    #[serde(default, skip_serializing)]
+    harmonize: HarmonizeSection,
 }
 
 /// A table of addresses with their ZIP codes.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ZipTable {
     pub files: Vec<PathBuf>,
@@ -54,7 +64,7 @@ pub(super) struct ZipTable {
 }
 
 /// A table of coordinates by address, and the borders of areas that they are in.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct PointTable {
     files: Vec<PathBuf>,
@@ -77,7 +87,7 @@ pub(super) struct Points {
     pub boundaries: BoundaryCounts,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Persons {
     files: Vec<PathBuf>,
@@ -91,7 +101,7 @@ struct Persons {
     deceased: String,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Addresses {
     files: Vec<PathBuf>,
@@ -105,7 +115,7 @@ struct Addresses {
     category: String,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Wide {
     files: Vec<PathBuf>,
@@ -126,7 +136,7 @@ struct Wide {
 }
 
 /// Record types of the Postal Service, unless a study file has others.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Categories {
     po_box: Vec<String>,
@@ -190,20 +200,120 @@ impl Study {
     /// # Errors
     /// If it is no study file, or one of these cannot be read.
     pub fn read(path: &Path) -> Result<Self> {
-        let file = StudyFile::read(path)?;
-        let full = |named: &[PathBuf]| named.iter().map(|p| beside(path, p)).collect::<Vec<_>>();
+        Self::open(StudyFile::read(path)?)
+    }
+
+    /// Reads the units and crosswalks of a study file.
+    ///
+    /// # Errors
+    /// If one cannot be read, or the file has something it should not have.
+    pub fn open(file: StudyFile) -> Result<Self> {
+        let path = &file.path;
         let latest = Date::parse(&file.latest_date).ok_or_else(|| {
             let problem = format!("expected a date as 2023-12-31, found `{}`", file.latest_date);
             Error::data(path, ": latest_date", problem)
         })?;
+        let mut inputs = vec![path.clone()];
+        inputs.extend(file.seed_inputs()?);
+        let units_path = file.units();
+        let units = Geography::read(&units_path)?;
+        let (geocoded, zip_tracts) = (file.full(&file.geocoded), file.full(&file.zip_tracts));
+        let (places, zip_report) = places(&units, &units_path, &file.population, &zip_tracts)?;
+        let tables = file.tables()?;
         let fields =
             Fields { latest, po_box: file.categories.po_box, other: file.categories.other };
+        let mut points = None;
+        if let Some(t) = file.points {
+            let (files, boundaries) =
+                (rows::files(&full(path, &t.files))?, full(path, &t.boundaries));
+            let (areas, counts) = boundaries::read(&boundaries, t.geoid.as_deref(), &units)?;
+            let (latitude, longitude) = (t.latitude, t.longitude);
+            let columns = PointColumns { address_id: t.address_id, latitude, longitude };
+            points = Some(Points { files, columns, areas, boundaries: counts });
+        }
+        let mut zips = file.zips;
+        if let Some(table) = &mut zips {
+            table.files = rows::files(&full(path, &table.files))?;
+        }
+        Ok(Self { units, places, zip_report, fields, tables, geocoded, zips, points, inputs })
+    }
+}
+
+impl StudyFile {
+    /// Reads a study file.
+    ///
+    /// # Errors
+    /// If it is no study file.
+    pub fn read(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+        let text = String::from_utf8(bytes)
+            .map_err(|_| Error::data(path, "", "expected UTF-8 text, found other bytes"))?;
+        let file: Self = toml::from_str(&text).map_err(|e| toml_error(path, &text, &e))?;
+        if file.addresses.is_none() && file.wide.is_none() {
+            let problem = "expected records in [addresses] or [wide], found neither";
+            return Err(Error::data(path, "", problem));
+        }
+        Ok(Self { path: path.to_owned(), ..file })
+    }
+
+    fn full(&self, named: &[PathBuf]) -> Vec<PathBuf> {
+        full(&self.path, named)
+    }
+
+    /// The units table.
+    pub fn units(&self) -> PathBuf {
+        beside(&self.path, &self.units)
+    }
+
+    /// Every file that seeds are made from.
+    ///
+    /// # Errors
+    /// If a folder that is named cannot be read.
+    pub fn seed_inputs(&self) -> Result<Vec<PathBuf>> {
+        let mut inputs = vec![self.units()];
+        inputs.extend(self.tables()?.into_iter().flat_map(|(_, files)| files));
+        inputs.extend(self.full(&self.geocoded));
+        if let Some(table) = &self.zips {
+            inputs.extend(rows::files(&self.full(&table.files))?);
+        }
+        if let Some(table) = &self.points {
+            inputs.extend(rows::files(&self.full(&table.files))?);
+            inputs.extend(self.full(&table.boundaries));
+        }
+        inputs.extend(self.full(&self.zip_tracts));
+        Ok(inputs)
+    }
+
+    /// What is asked of seeds, but for their years: everything but the last two sections.
+    pub fn configuration(&self) -> serde_json::Value {
+        serde_json::to_value(self).expect("plain data")
+    }
+
+    /// The official tables, and the steps to make of them.
+    ///
+    /// # Errors
+    /// If the file has no section of them.
+    pub fn targets(&self) -> Result<(Sources, StepChoice)> {
+        let Some(section) = &self.targets else {
+            let problem = "expected official tables in a section [targets], found none";
+            return Err(Error::data(&self.path, "", problem));
+        };
+        Ok((section.sources(&self.path, &self.units()), section.choice()))
+    }
+
+    /// How every year is harmonized.
+    pub fn harmonize(&self) -> (Solver, PlanOptions) {
+        (self.harmonize.solver, self.harmonize.options())
+    }
+
+    /// Tables of records, with their files.
+    fn tables(&self) -> Result<Vec<(Form, Vec<PathBuf>)>> {
         let mut tables = Vec::new();
         let mut table = |form, files: &[PathBuf]| -> Result<()> {
-            tables.push((form, rows::files(&full(files))?));
+            tables.push((form, rows::files(&self.full(files))?));
             Ok(())
         };
-        if let Some(t) = file.persons {
+        if let Some(t) = self.persons.clone() {
             let (first_seen, last_seen) = (t.first_seen, t.last_seen);
             let columns = PersonColumns {
                 person_id: t.person_id,
@@ -213,12 +323,12 @@ impl Study {
             };
             table(Form::Persons(columns), &t.files)?;
         }
-        if let Some(t) = file.addresses {
+        if let Some(t) = self.addresses.clone() {
             let (effective_date, category) = (t.effective_date, t.category);
             let address = AddressColumns { address_id: t.address_id, effective_date, category };
             table(Form::Addresses { person_id: t.person_id, address }, &t.files)?;
         }
-        if let Some(t) = file.wide {
+        if let Some(t) = self.wide.clone() {
             let (first_seen, last_seen) = (t.first_seen, t.last_seen);
             let person = PersonColumns {
                 person_id: t.person_id,
@@ -230,42 +340,12 @@ impl Study {
             let address = AddressColumns { address_id: t.address_id, effective_date, category };
             table(Form::Wide(person, address), &t.files)?;
         }
-        let mut zips = file.zips;
-        if let Some(table) = &mut zips {
-            table.files = rows::files(&full(&table.files))?;
-        }
-        let units_path = beside(path, &file.units);
-        let units = Geography::read(&units_path)?;
-        let (geocoded, zip_tracts) = (full(&file.geocoded), full(&file.zip_tracts));
-        let (places, zip_report) = places(&units, &units_path, &file.population, &zip_tracts)?;
-        let mut inputs = vec![path.to_owned(), units_path];
-        let mut points = None;
-        if let Some(t) = file.points {
-            let (files, boundaries) = (rows::files(&full(&t.files))?, full(&t.boundaries));
-            let (areas, counts) = boundaries::read(&boundaries, t.geoid.as_deref(), &units)?;
-            inputs.extend(files.iter().chain(&boundaries).cloned());
-            let (latitude, longitude) = (t.latitude, t.longitude);
-            let columns = PointColumns { address_id: t.address_id, latitude, longitude };
-            points = Some(Points { files, columns, areas, boundaries: counts });
-        }
-        inputs.extend(tables.iter().flat_map(|(_, files)| files).chain(&geocoded).cloned());
-        inputs.extend(zips.iter().flat_map(|table| &table.files).chain(&zip_tracts).cloned());
-        Ok(Self { units, places, zip_report, fields, tables, geocoded, zips, points, inputs })
+        Ok(tables)
     }
 }
 
-impl StudyFile {
-    fn read(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
-        let text = String::from_utf8(bytes)
-            .map_err(|_| Error::data(path, "", "expected UTF-8 text, found other bytes"))?;
-        let file: Self = toml::from_str(&text).map_err(|e| toml_error(path, &text, &e))?;
-        if file.addresses.is_none() && file.wide.is_none() {
-            let problem = "expected records in [addresses] or [wide], found neither";
-            return Err(Error::data(path, "", problem));
-        }
-        Ok(file)
-    }
+fn full(study: &Path, named: &[PathBuf]) -> Vec<PathBuf> {
+    named.iter().map(|path| beside(study, path)).collect()
 }
 
 /// The rows of G from the crosswalks of quarters, which their names tell.

@@ -33,7 +33,7 @@ impl fmt::Display for Solver {
 }
 
 /// Why a solve ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StopReason {
     /// Every constraint that should hold does, checked on the harmonized entries.

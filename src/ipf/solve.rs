@@ -67,9 +67,7 @@ pub fn solve_watched<V: Value>(
     watch: &dyn Fn(&Iterated),
 ) -> Result<Solution> {
     assert_eq!(seed.units(), problem.units(), "units of seed and problem");
-    if solver == Solver::Newton {
-        newton::check_applicable(problem)?;
-    }
+    solver.check(problem)?;
     let cpu = Cpu::new(seed);
     let stages = problem.stages();
     let (split, refinement) = match solver {
@@ -122,6 +120,16 @@ pub fn solve_watched<V: Value>(
         infeasible: run.infeasible,
         history: run.history,
     })
+}
+
+impl Solver {
+    /// Refuses a problem that this solver is not for.
+    ///
+    /// # Errors
+    /// [`Error::Request`](crate::Error::Request) says what it is for.
+    pub fn check(self, problem: &Problem) -> Result<()> {
+        if self == Self::Newton { newton::check_applicable(problem) } else { Ok(()) }
+    }
 }
 
 /// From which stage on the plan is solved on a collapsed matrix, and the common refinement of all

@@ -4,27 +4,43 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::stage::Made;
 use crate::{Error, Result};
+
+/// What a file holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Content {
+    pub(super) size_bytes: u64,
+    blake3: String,
+}
+
+impl Content {
+    /// From what is left of a file to read.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn of(file: impl io::Read) -> io::Result<Self> {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_reader(file)?;
+        let blake3 = hasher.finalize().to_hex().to_string();
+        Ok(Self { size_bytes: hasher.count(), blake3 })
+    }
+}
 
 /// A file read.
 #[derive(Clone, Debug, Serialize)]
 pub struct Input {
-    path: PathBuf,
-    size_bytes: u64,
-    blake3: String,
+    pub(super) path: PathBuf,
+    #[serde(flatten)]
+    pub(super) content: Content,
 }
 
 impl Input {
-    fn hashed(path: &Path) -> io::Result<Self> {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update_reader(File::open(path)?)?;
-        Ok(Self {
-            path: path.to_owned(),
-            size_bytes: hasher.count(),
-            blake3: hasher.finalize().to_hex().to_string(),
-        })
+    pub(super) fn hashed(path: &Path) -> Result<Self> {
+        let content = File::open(path).and_then(Content::of).map_err(|e| Error::io(path, e))?;
+        Ok(Self { path: path.to_owned(), content })
     }
 }
 
@@ -33,8 +49,7 @@ impl Input {
 /// # Errors
 /// If one can not, or no longer, be read.
 pub fn hash_inputs(inputs: &[PathBuf]) -> Result<Vec<Input>> {
-    let hashed = |path: &PathBuf| Input::hashed(path).map_err(|e| Error::io(path, e));
-    inputs.iter().map(hashed).collect()
+    inputs.iter().map(|path| Input::hashed(path)).collect()
 }
 
 /// A file written.
@@ -54,6 +69,8 @@ pub struct Manifest<R> {
     command: Vec<String>,
     inputs: Vec<Input>,
     outputs: Vec<Output>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stage: Option<Made>,
     report: R,
 }
 
@@ -66,8 +83,14 @@ impl<R: Serialize> Manifest<R> {
             command,
             inputs,
             outputs,
+            stage: None,
             report,
         }
+    }
+
+    /// Of a stage of a run that may be taken up again.
+    pub(super) fn of_stage(self, made: Made) -> Self {
+        Self { stage: Some(made), ..self }
     }
 
     /// Where the manifest of an output goes: its name with `.manifest.json` added.
@@ -94,13 +117,15 @@ mod tests {
             let bytes: Vec<u8> = (0..length).map(|k| (k % 251) as u8).collect();
             std::fs::write(file.path(), &bytes).unwrap();
             let input = Input::hashed(file.path()).unwrap();
-            assert_eq!(input.size_bytes, length);
-            assert_eq!(input.blake3, blake3::hash(&bytes).to_hex().as_str(), "{length} bytes");
+            assert_eq!(input.content.size_bytes, length);
+            assert_eq!(
+                input.content.blake3,
+                blake3::hash(&bytes).to_hex().as_str(),
+                "{length} bytes"
+            );
         }
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(
-            Input::hashed(&folder.path().join("none")).unwrap_err().kind(),
-            io::ErrorKind::NotFound
-        );
+        let missing = Input::hashed(&folder.path().join("none")).unwrap_err();
+        assert!(matches!(missing, Error::Io { .. }), "{missing}");
     }
 }

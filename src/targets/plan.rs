@@ -3,12 +3,12 @@
 use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::areas::Areas;
 
 /// A step of the published plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Step {
     /// Origins: the populations of the units a year before.
@@ -156,10 +156,23 @@ impl PlanSteps {
     }
 }
 
+/// Numbers of a plan file that are not the published ones or the defaults.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct PlanOptions {
+    /// Every diagonal entry is raised to this, persons.
+    pub stayer_floor: Option<f64>,
+    /// Iterations of the repeated steps, at most.
+    pub max_iterations: Option<u32>,
+    /// Largest |sum - target| / target of any cell.
+    pub tolerance: Option<f64>,
+    /// How far totals may differ and still be rescaled, relative.
+    pub total_ratio_limit: Option<f64>,
+}
+
 /// The text of a plan file in the folder of the targets.
 ///
 /// `seed` is the path of the matrix as the file names it.
-pub fn plan_toml(steps: &PlanSteps, seed: &str, year: i32) -> String {
+pub fn plan_toml(steps: &PlanSteps, seed: &str, year: i32, options: &PlanOptions) -> String {
     // A string of JSON is one of TOML.
     let seed = serde_json::Value::from(seed);
     let mut text = format!(
@@ -168,16 +181,29 @@ pub fn plan_toml(steps: &PlanSteps, seed: &str, year: i32) -> String {
          Paths are relative to this file.\n\n[seed]\nmatrix = {seed}\nunits = \"units.csv\"\nyear \
          = {year}\n"
     );
+    if let Some(floor) = options.stayer_floor {
+        line(&mut text, &format!("stayer_floor = {floor:e}"));
+    }
     for step in &steps.once {
         write_step(&mut text, "step", *step);
     }
     if !steps.repeat.is_empty() {
-        text += "\n[[repeat]]\nmax_iterations = 3000\ntolerance = 1e-9\n";
+        line(&mut text, "\n[[repeat]]");
+        line(&mut text, &format!("max_iterations = {}", options.max_iterations.unwrap_or(3000)));
+        line(&mut text, &format!("tolerance = {:e}", options.tolerance.unwrap_or(1e-9)));
+        if let Some(limit) = options.total_ratio_limit {
+            line(&mut text, &format!("total_ratio_limit = {limit:e}"));
+        }
     }
     for step in &steps.repeat {
         write_step(&mut text, "repeat.step", *step);
     }
     text
+}
+
+fn line(text: &mut String, line: &str) {
+    text.push_str(line);
+    text.push('\n');
 }
 
 fn write_step(text: &mut String, table: &str, step: Step) {
@@ -222,11 +248,26 @@ mod tests {
     #[test]
     fn the_plan_is_toml() {
         let steps = PlanSteps { once: vec![Step::StateMovers], repeat: vec![Step::CountyOut] };
-        let text = plan_toml(&steps, "a \"b\"\\c.npz", 2011);
+        let published = PlanOptions::default();
+        let text = plan_toml(&steps, "a \"b\"\\c.npz", 2011, &published);
         let plan: toml::Table = text.parse().unwrap();
         assert_eq!(plan["seed"]["matrix"].as_str(), Some("a \"b\"\\c.npz"));
         assert_eq!(plan["step"][0]["entries"].as_str(), Some("movers"));
         assert_eq!(plan["repeat"][0]["step"][0]["level"].as_str(), Some(Areas::COUNTY));
-        assert!(!plan_toml(&PlanSteps { repeat: vec![], ..steps }, "s", 1).contains("repeat"));
+        assert_eq!(plan["repeat"][0]["tolerance"].as_float(), Some(1e-9));
+        let options = PlanOptions {
+            stayer_floor: Some(0.0),
+            max_iterations: Some(7),
+            tolerance: Some(0.012_5),
+            total_ratio_limit: Some(0.25),
+        };
+        let plan: toml::Table = plan_toml(&steps, "s", 1, &options).parse().unwrap();
+        assert_eq!(plan["seed"]["stayer_floor"].as_float(), Some(0.0));
+        let repeat = &plan["repeat"][0];
+        assert_eq!(repeat["max_iterations"].as_integer(), Some(7));
+        assert_eq!(repeat["tolerance"].as_float(), Some(0.012_5));
+        assert_eq!(repeat["total_ratio_limit"].as_float(), Some(0.25));
+        let once = plan_toml(&PlanSteps { repeat: vec![], ..steps }, "s", 1, &published);
+        assert!(!once.contains("repeat"));
     }
 }

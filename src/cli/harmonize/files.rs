@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail, ensure};
 use flowrake::matrix::file::Format;
 use flowrake::plan_file;
-use flowrake::report::Manifest;
+use flowrake::report::{Manifest, Stage};
 
 use super::Args;
 
@@ -20,6 +20,8 @@ pub struct Files {
     pub history: Option<PathBuf>,
     pub cells: Option<PathBuf>,
     pub factors: Option<PathBuf>,
+    /// Of a run that may be taken up again, what this is a stage of.
+    pub stage: Option<Stage>,
 }
 
 impl Files {
@@ -74,6 +76,7 @@ impl Files {
             history: companion("--history", &args.history)?,
             cells: companion("--cells", &args.cells)?,
             factors: companion("--factors", &args.factors)?,
+            stage: None,
         })
     }
 

@@ -12,26 +12,26 @@ use flowrake::matrix::{AnyFlowMatrix, FlowMatrix, Room, Rounding};
 use flowrake::output::Outputs;
 use flowrake::plan_file::LoadedPlan;
 use flowrake::report::{
-    Elapsed, Manifest, Output, Place, RunReport, SeedSize, cells_summary, hash_inputs, history_csv,
+    Elapsed, Manifest, Output, Place, RunReport, SeedSize, cells_summary, history_csv,
     peak_memory_bytes, write_cells, write_factors,
 };
 use flowrake::with_matrix;
 
-use super::Args;
+use super::Call;
 use super::files::Files;
 use crate::cli::engine::Storage;
 use crate::cli::progress::{Progress, Stage, TimeLeft, Watched};
 
 /// A plan and what it names, in memory.
-pub struct Read {
-    files: Files,
+pub struct Read<'c> {
+    files: &'c Files,
     loaded: LoadedPlan,
     elapsed_s: f64,
 }
 
 /// A plan and its solution.
-pub struct Solved {
-    files: Files,
+pub struct Solved<'c> {
+    files: &'c Files,
     loaded: LoadedPlan,
     solution: Solution,
     place: Place,
@@ -40,26 +40,26 @@ pub struct Solved {
 }
 
 /// Reads a plan and what it names.
-pub fn read(files: Files, args: &Args, progress: &Progress) -> Result<Read> {
+pub fn read<'c>(files: &'c Files, call: &Call, progress: &Progress) -> Result<Read<'c>> {
     let start = Instant::now();
     progress.say(Stage::Reading, format!("reading {}", files.plan.display()));
-    let loaded = LoadedPlan::read(&files.plan, &args.room(&files.out))?;
+    let loaded = LoadedPlan::read(&files.plan, &call.room(&files.out))?;
     progress.say(Stage::Reading, "");
     Ok(Read { files, loaded, elapsed_s: start.elapsed().as_secs_f64() })
 }
 
 /// Finds the factors.
-pub fn solve(read: Read, args: &Args, progress: &Progress) -> Result<Solved> {
+pub fn solve<'c>(read: Read<'c>, call: &Call, progress: &Progress) -> Result<Solved<'c>> {
     let Read { files, mut loaded, elapsed_s: read_s } = read;
     let start = Instant::now();
     let name = files.plan.display();
     progress.say(Stage::Solving, format!("solving {name}"));
-    check_memory(args, &loaded)?;
-    let storage_rounding = store(&mut loaded, args.engine.storage, &args.room(&files.out))?;
-    let mut opened = args.engine.open(with_matrix!(&loaded.seed, seed => seed.nnz()))?;
+    check_memory(call.memory, loaded.geography.len())?;
+    let storage_rounding = store(&mut loaded, call.engine.storage, &call.room(&files.out))?;
+    let mut opened = call.engine.open(with_matrix!(&loaded.seed, seed => seed.nnz()))?;
     let left = std::cell::RefCell::new(TimeLeft::new());
     let solution = opened
-        .solve(&loaded.seed, &loaded.problem, args.solver.into(), &|iterated| {
+        .solve(&loaded.seed, &loaded.problem, call.solver, &|iterated| {
             let what = left.borrow_mut().after(iterated);
             progress.say(Stage::Solving, format!("solving {name}, {what}"));
         })
@@ -74,13 +74,13 @@ pub fn solve(read: Read, args: &Args, progress: &Progress) -> Result<Solved> {
 }
 
 /// Writes matrix and companions and prints what there is to say; whether the run converged.
-pub fn write(solved: Solved, args: &Args, progress: &Progress) -> Result<bool> {
+pub fn write(solved: Solved, call: &Call, progress: &Progress) -> Result<bool> {
     let Solved { files, loaded, solution, place, note, mut elapsed } = solved;
     let start = Instant::now();
     let mut outputs = Outputs::default();
     // Inputs are hashed while the disk takes its time.
     let inputs = std::thread::scope(|scope| {
-        let hashed = scope.spawn(|| hash_inputs(&loaded.inputs));
+        let hashed = scope.spawn(|| call.hashes.of(&loaded.inputs));
         add_matrix(&mut outputs, &files.out, &loaded, &solution, progress)?;
         Ok::<_, anyhow::Error>(hashed.join().expect("hashing does not panic")?)
     })?;
@@ -88,35 +88,35 @@ pub fn write(solved: Solved, args: &Args, progress: &Progress) -> Result<bool> {
 
     progress.say(Stage::Writing, format!("describing {}", files.out.display()));
     let report = report(&loaded, &solution, place, elapsed, files.out.clone());
-    let cells = add_cells(&mut outputs, &files, &loaded, &solution)?;
-    let manifest = Manifest::new(
-        std::env::args().collect(),
-        inputs,
-        add_companions(&mut outputs, &files, &loaded, &solution)?,
-        &report,
-    );
-    add_manifest(&mut outputs, &files.out, &manifest)?;
-    outputs.commit()?;
+    let cells = add_cells(&mut outputs, files, &loaded, &solution)?;
+    let written = add_companions(&mut outputs, files, &loaded, &solution)?;
+    if let Some(stage) = &files.stage {
+        stage.commit(outputs, written, call.hashes, &report)?;
+    } else {
+        let manifest = Manifest::new(std::env::args().collect(), inputs, written, &report);
+        add_manifest(&mut outputs, &files.out, &manifest)?;
+        outputs.commit()?;
+    }
     progress.say(Stage::Writing, "");
     progress.done();
     // Of several runs, which one this is about.
-    let name = match args.plans.len() {
+    let name = match call.runs.len() {
         1 => String::new(),
         _ => format!("{}: ", files.out.display()),
     };
     progress.suspend(|| {
-        if args.json {
+        if call.json && !call.brief {
             crate::cli::print(&format!("{}\n", serde_json::to_string(&report)?))?;
         }
-        if let Some(note) = note.filter(|_| !args.quiet) {
+        if let Some(note) = note.filter(|_| !call.quiet) {
             eprintln!("flowrake: {name}{note}");
         }
-        if !args.quiet && !args.json {
+        if !(call.quiet || call.json || call.brief) {
             eprint!("{name}{}{}", report.summary(), cells.unwrap_or_default());
         } else if !report.converged {
             eprintln!("flowrake: {name}{}", report.solution.stop);
         }
-        if let Some((limit, peak)) = args.memory.zip(peak_memory_bytes()).filter(|(l, p)| p > l) {
+        if let Some((limit, peak)) = call.memory.zip(peak_memory_bytes()).filter(|(l, p)| p > l) {
             let [limit, peak] = [limit, peak].map(|bytes| bytes.div_ceil(1_000_000));
             eprintln!(
                 "flowrake: {name}{peak} MB of memory were used, more than the {limit} MB given"
@@ -132,10 +132,9 @@ const UNIT_BYTES: u64 = 600;
 const BASE_BYTES: u64 = 64_000_000;
 
 /// Refuses to begin what cannot be done in the memory given.
-fn check_memory(args: &Args, loaded: &LoadedPlan) -> Result<()> {
-    let units = with_matrix!(&loaded.seed, seed => seed.units()) as u64;
-    let needed = BASE_BYTES + UNIT_BYTES * units;
-    if let Some(given) = args.memory {
+pub fn check_memory(memory: Option<u64>, units: usize) -> Result<()> {
+    let needed = BASE_BYTES + UNIT_BYTES * units as u64;
+    if let Some(given) = memory {
         ensure!(
             given >= needed,
             "--memory: expected at least {} MB for {units} units, found {} MB",
