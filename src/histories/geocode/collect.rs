@@ -98,7 +98,7 @@ pub fn uploads(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Reads upload files and results. Of every address 48 bytes are kept.
+/// Reads upload files and results. Of every address some 60 bytes are kept.
 ///
 /// # Errors
 /// If a file is broken, a row of it no address or no answer, or an address in two upload files.

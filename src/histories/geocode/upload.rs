@@ -136,7 +136,7 @@ impl Address {
 }
 
 /// Writes upload files and [`ZIPS`] into a folder, in the order of the rows, each address once. Of
-/// every address 24 bytes are kept.
+/// every address some 40 bytes are kept.
 ///
 /// # Errors
 /// If a table is broken, a column is missing or an identifier is empty, or a file cannot be written.
