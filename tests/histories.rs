@@ -315,7 +315,7 @@ fn what_is_wrong_is_refused_with_its_place() {
             study.replace("[addresses]", "[adresses]"),
             "study.toml:8: unknown field `adresses`, expected one of `units`, `population`, \
              `geocoded`, `zip_tracts`, `latest_date`, `zips`, `persons`, `addresses`, `wide`, \
-             `categories`; did you mean `addresses`?",
+             `categories`, `targets`; did you mean `addresses`?",
         ),
         (
             "study.toml",

@@ -36,6 +36,8 @@ struct StudyFile {
     wide: Option<Wide>,
     #[serde(default)]
     categories: Categories,
+    #[expect(dead_code, reason = "read by another command")]
+    targets: Option<serde::de::IgnoredAny>,
 }
 
 /// A table of addresses with their ZIP codes.

@@ -1,0 +1,185 @@
+//! From the persons of a generated nation back to its truth, through the binary.
+
+#[path = "common/cli.rs"]
+mod cli;
+
+use std::fmt::Write as _;
+
+use cli::Folder;
+use serde_json::Value;
+
+/// A folder with `nation/`, of some block groups and years from 2011 on.
+fn nation(block_groups: usize, last: u16) -> Folder {
+    let folder = Folder::new(&[]);
+    let command = format!("synth nation nation --block-groups {block_groups} --years 2011-{last}");
+    folder.flowrake(&command).expect(0);
+    // Where `Folder::flows` looks for them.
+    folder.write("units.csv", folder.text("nation/units.csv"));
+    folder
+}
+
+#[test]
+fn in_a_clean_record_a_survey_finds_the_truth() {
+    let folder = nation(150, 2012);
+    folder.flowrake("synth histories nation histories --clean").expect(0);
+    let json =
+        folder.flowrake("histories histories/study.toml --years 2011-2012 --out seeds --json");
+    json.expect(0);
+    let found: Value = serde_json::from_str(&json.stdout()).unwrap();
+    for year in ["2011", "2012"] {
+        // Whole persons, and sums of them without rounding: nothing is lost, not even the last bit.
+        let truth = folder.flows(&format!("nation/truth-{year}.npz"));
+        assert!(folder.flows(&format!("seeds/seed-{year}.npz")) == truth, "{year}");
+    }
+    let written: Value = serde_json::from_str(&folder.text("histories/manifest.json")).unwrap();
+    let (records, geocoder) = (&written["report"]["records"], &written["report"]["geocoder"]);
+    assert!(records["moves"].as_u64().unwrap() > 10_000, "{records}");
+    for blemish in [
+        "newborn_left_out",
+        "moves_not_covered",
+        "moves_missing",
+        "moves_too_late",
+        "moves_late",
+        "undated",
+        "repeated",
+        "conflicting",
+        "po_boxes",
+        "beyond_ten",
+        "without_first_seen",
+        "without_last_seen",
+    ] {
+        assert_eq!(records[blemish], 0, "{blemish}");
+    }
+    assert_eq!(geocoder["matched"], geocoder["dwellings"]);
+    assert_eq!(found["persons"]["deceased"], records["deceased"]);
+}
+
+#[test]
+fn every_blemish_is_there_as_often_as_it_should_and_found_by_its_rule() {
+    let folder = nation(150, 2012);
+    let synth = |threads, options: &str| {
+        let command = format!("synth histories nation {options}");
+        folder.flowrake_with(&[("RAYON_NUM_THREADS", threads)], &command).expect(0);
+    };
+    synth("1", "histories");
+    synth("2", "again");
+    let names: Vec<String> = std::fs::read_dir(folder.path("histories"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(names.len(), 7, "{names:?}");
+    for name in names.iter().filter(|name| *name != "manifest.json") {
+        let [one, two] = ["histories", "again"].map(|made| folder.read(&format!("{made}/{name}")));
+        assert!(one == two, "{name} differs between one thread and two");
+    }
+
+    let written: Value = serde_json::from_str(&folder.text("histories/manifest.json")).unwrap();
+    let (records, geocoder) = (&written["report"]["records"], &written["report"]["geocoder"]);
+    let json =
+        folder.flowrake("histories histories/study.toml --years 2011-2012 --out seeds --json");
+    json.expect(0);
+    let found: Value = serde_json::from_str(&json.stdout()).unwrap();
+    assert_eq!(found["input"]["person_rows"], records["persons_on_record"]);
+    for known in ["address_records", "categories"] {
+        assert!(!found["input"][known].is_null(), "{known}");
+    }
+    assert_eq!(found["input"]["address_records"], records["address_records"]);
+    assert_eq!(found["input"]["categories"]["P"], records["po_boxes"]);
+    assert_eq!(found["persons"]["deceased"], records["deceased"]);
+    for odd in ["dates_out_of_range", "reversed", "unknown_categories"] {
+        assert_eq!(found["input"][odd]["count"], 0, "{odd}");
+    }
+    for answer in ["matched", "non_exact", "tie", "without_zip"] {
+        assert_eq!(found["geocoder"][answer], geocoder[answer], "{answer}");
+    }
+    assert_eq!(found["zips"]["zips"], written["report"]["zips"]);
+    let number = |of: &Value, name: &str| of[name].as_u64().unwrap() as f64;
+    for (name, of, expected) in [
+        ("moves_not_covered", "moves", 0.26..0.36),
+        ("moves_missing", "moves", 0.08..0.18),
+        ("moves_too_late", "moves", 0.005..0.06),
+        ("moves_late", "moves", 0.25..0.36),
+        ("persons_on_record", "persons", 0.7..0.85),
+        ("undated", "address_records", 0.015..0.025),
+        ("repeated", "address_records", 0.015..0.025),
+        ("conflicting", "address_records", 0.01..0.02),
+        ("po_boxes", "address_records", 0.02..0.04),
+        ("without_first_seen", "persons_on_record", 0.045..0.055),
+        ("without_last_seen", "persons_on_record", 0.045..0.055),
+        ("deceased", "persons_on_record", 0.012..0.02),
+    ] {
+        let share = number(records, name) / number(records, of);
+        assert!(expected.contains(&share), "{name}: {share} of {of}");
+    }
+    for (name, of, expected) in [
+        ("matched", "dwellings", 0.828..0.838),
+        ("non_exact", "matched", 0.095..0.105),
+        ("misplaced", "non_exact", 0.015..0.025),
+        ("tie", "dwellings", 0.013..0.019),
+        ("without_zip", "dwellings", 0.006..0.01),
+    ] {
+        let share = number(geocoder, name) / number(geocoder, of);
+        assert!(expected.contains(&share), "{name}: {share} of {of}");
+    }
+    // The rules see what is left once persons and addresses came together.
+    for rule in ["undated_dropped", "undated_only", "po_boxes_dropped", "repeated_dropped", "ties"]
+    {
+        assert!(number(&found["rules"], rule) > 10.0, "{rule}: {}", found["rules"]);
+    }
+
+    synth("2", "half --share 0.5");
+    let half: Value = serde_json::from_str(&folder.text("half/manifest.json")).unwrap();
+    let share = number(&half["report"]["records"], "persons_on_record")
+        / number(records, "persons_on_record");
+    assert!((0.48..0.53).contains(&share), "{share}");
+}
+
+/// RMSE reductions in percent by level and quantity, of a year.
+fn reductions(folder: &Folder, year: u16) -> Vec<(String, String, f64)> {
+    let mut surveys = String::new();
+    for of in 2011..=year {
+        let name = format!("acs5_{}-{of}_bg_total_population.csv", of - 4);
+        write!(surveys, " --acs5 {of}=nation/{name}").unwrap();
+    }
+    let targets = format!(
+        "targets --year {year} --counties nation/co-est2013-alldata.csv --state-flows \
+         nation/state_to_state_migrations_table_{year}.xlsx --census \
+         nation/CenPop2010_Mean_BG.txt{surveys} --seed ../seeds/seed-{year}.npz --out plan-{year}"
+    );
+    folder.flowrake(&targets).expect(0);
+    folder
+        .flowrake(&format!("harmonize plan-{year}/plan.toml --backend cpu --out {year}.npz"))
+        .expect(0);
+    let validated = folder.flowrake(&format!(
+        "validate {year}.npz --raw seeds/seed-{year}.npz --truth nation/truth-{year}.npz --units \
+         units.csv --json"
+    ));
+    validated.expect(0);
+    let report: Value = serde_json::from_str(&validated.stdout()).unwrap();
+    let rows = report["comparisons"].as_array().unwrap().iter().map(|row| {
+        let text = |name: &str| row[name].as_str().unwrap().to_owned();
+        let number = |name: &str| row[name].as_f64().unwrap();
+        eprintln!(
+            "{year} {} {}: RMSE {:.4} raw, {:.4} harmonized, {:.1} % less",
+            text("level"),
+            text("quantity"),
+            number("rmse_raw"),
+            number("rmse_harmonized"),
+            number("rmse_reduction_percent")
+        );
+        (text("level"), text("quantity"), number("rmse_reduction_percent"))
+    });
+    rows.collect()
+}
+
+#[test]
+fn a_generated_nation_is_recovered_from_the_records_of_its_persons() {
+    let folder = nation(400, 2013);
+    folder.flowrake("synth histories nation histories").expect(0);
+    folder.flowrake("histories histories/study.toml --years 2011-2013 --out seeds").expect(0);
+    for year in 2011..=2013 {
+        for (level, quantity, reduction) in reductions(&folder, year) {
+            assert!(reduction > 0.0, "{year}: {level} {quantity}: {reduction} %");
+        }
+    }
+}
