@@ -16,9 +16,9 @@ use crate::synth::rows::{Rows, merge};
 pub(super) const SHAPE: Shape =
     Shape { local_share: 0.70, local_scale_km: 2.8, long_scale_km: 120.0, near_counties: 6 };
 /// Share of the addresses that are known exactly.
-pub(in crate::synth) const EXACT: f64 = 0.8333;
+pub(super) const EXACT: f64 = 0.8333;
 /// Share of the addresses that are known by their ZIP; the rest are lost.
-pub(in crate::synth) const BY_ZIP: f64 = 0.1589;
+const BY_ZIP: f64 = 0.1589;
 
 /// Draws the true matrix T and the recorded matrix E.
 pub(super) fn migrate(
