@@ -93,7 +93,7 @@ fn every_blemish_is_there_as_often_as_it_should_and_found_by_its_rule() {
     assert_eq!(found["zips"]["zips"], written["report"]["zips"]);
     let number = |of: &Value, name: &str| of[name].as_u64().unwrap() as f64;
     for (name, of, expected) in [
-        ("moves_not_covered", "moves", 0.26..0.36),
+        ("moves_not_covered", "moves", 0.2..0.3),
         ("moves_missing", "moves", 0.08..0.18),
         ("moves_too_late", "moves", 0.005..0.06),
         ("moves_late", "moves", 0.25..0.36),
@@ -110,10 +110,10 @@ fn every_blemish_is_there_as_often_as_it_should_and_found_by_its_rule() {
         assert!(expected.contains(&share), "{name}: {share} of {of}");
     }
     for (name, of, expected) in [
-        ("matched", "dwellings", 0.88..0.893),
+        ("matched", "dwellings", 0.87..0.88),
         ("non_exact", "matched", 0.095..0.105),
         ("misplaced", "non_exact", 0.015..0.025),
-        ("tie", "dwellings", 0.009..0.012),
+        ("tie", "dwellings", 0.01..0.0135),
         ("without_zip", "dwellings", 0.007..0.01),
     ] {
         let share = number(geocoder, name) / number(geocoder, of);
@@ -156,7 +156,7 @@ fn recover(folder: &Folder, year: u16, drop: &str) -> Errors {
          nation/CenPop2010_Mean_BG.txt{surveys} --seed ../seeds/seed-{year}.npz --out plan{drop}"
     );
     folder.flowrake(&targets).expect(0);
-    folder.flowrake(&format!("harmonize plan/plan.toml --backend cpu --out out.npz")).expect(0);
+    folder.flowrake("harmonize plan/plan.toml --backend cpu --out out.npz").expect(0);
     let validated = folder.flowrake(&format!(
         "validate out.npz --raw seeds/seed-{year}.npz --truth nation/truth-{year}.npz --units \
          units.csv --json"

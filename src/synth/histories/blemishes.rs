@@ -51,9 +51,9 @@ impl Blemishes {
         conflicting: 0.015,
         po_box: 0.03,
         unlisted: 0.05,
-        by_zip: 0.105,
+        by_zip: 0.1165,
         tie: 0.1,
-        lost: 0.0083,
+        lost: 0.0082,
         non_exact: 0.1,
         misplaced: 0.02,
     };

@@ -323,9 +323,9 @@ mod tests {
             }
             for (flows, entries) in flows.iter().zip(ENTRIES) {
                 let mut expected = [[0.0; 3]; 3];
-                entries
-                    .iter()
-                    .for_each(|&(i, j, persons)| expected[i as usize][j as usize] = persons);
+                for &(i, j, persons) in entries {
+                    expected[i as usize][j as usize] = persons;
+                }
                 assert_eq!(*flows, expected, "seed {seed}");
             }
             assert_eq!((ends, total), ([37, 3, 3, 1, 0], 44), "seed {seed}");

@@ -198,11 +198,12 @@ mod tests {
         let (mut text, units) = (Vec::new(), 2 * UNITS_AT_ONCE + 1);
         let counted = write_units(&mut text, units, |unit, counts: &mut Units, text| {
             counts.0 += 1;
-            *text += &format!("{unit}\n");
+            text.push_str(&unit.to_string());
+            text.push('\n');
         });
         assert_eq!(counted.unwrap().0, units);
-        let expected: String = (0..units).map(|unit| format!("{unit}\n")).collect();
-        assert_eq!(String::from_utf8(text).unwrap(), expected);
+        let text = String::from_utf8(text).unwrap();
+        assert!(text.lines().map(str::parse).eq((0..units).map(Ok)), "{text}");
     }
 
     #[test]

@@ -177,7 +177,7 @@ impl<'a> Clerk<'a> {
 
     /// End year of a year counted from 0.
     fn year(&self, k: usize) -> i32 {
-        i32::from(self.truth.base_year) + k as i32 + 1
+        i32::from(self.truth.base_year + k as u16) + 1
     }
 
     fn stays(&self, life: &Life, stream: &mut Stream) -> Vec<Stay> {

@@ -136,20 +136,19 @@ impl History {
     /// Columns `births2011` and so on, by year.
     fn true_components(&self, geography: &Geography) -> String {
         let mut text = "geoid".to_owned();
-        let kinds: [(&str, fn(&Components) -> &[u32]); 4] = [
-            ("births", |changes| &changes.births),
-            ("deaths", |changes| &changes.deaths),
-            ("immigrants", |changes| &changes.immigrants),
-            ("emigrants", |changes| &changes.emigrants),
-        ];
         for year in self.years().skip(1) {
-            kinds.iter().for_each(|(kind, _)| put(&mut text, format_args!("{kind}{year}")));
+            for kind in ["births", "deaths", "immigrants", "emigrants"] {
+                put(&mut text, format_args!("{kind}{year}"));
+            }
         }
         text.push('\n');
         for (unit, geoid) in geography.geoids().iter().enumerate() {
             text += geoid.as_str();
             for changes in &self.changes {
-                kinds.iter().for_each(|(_, of)| put(&mut text, of(changes)[unit]));
+                let Components { births, deaths, immigrants, emigrants, .. } = changes;
+                for counts in [births, deaths, immigrants, emigrants] {
+                    put(&mut text, counts[unit]);
+                }
             }
             text.push('\n');
         }
