@@ -139,6 +139,44 @@ fn every_blemish_is_there_as_often_as_it_should_and_found_by_its_rule() {
     assert!((0.48..0.53).contains(&share), "{share}");
 }
 
+#[test]
+fn a_nation_that_contradicts_itself_is_refused() {
+    let folder = nation(100, 2011);
+    folder.flowrake("synth histories nation histories --share 0.01").expect(0);
+    for (file, column, cell, expected) in [
+        ("populations.csv", 2, "7", "column 2011: expected the "),
+        ("populations.csv", 1, "7", "column 2010: expected the "),
+        ("populations.csv", 1, "7.5", "column 2010: expected whole persons, found 7.5"),
+        (
+            "populations.csv",
+            0,
+            "9",
+            "column geoid: expected 010010001001 as in units.csv, found `9`",
+        ),
+        ("components.csv", 1, "-1", "column births2011: expected whole persons, found -1"),
+        (
+            "units.csv",
+            6,
+            "17",
+            "column zip: expected a ZIP from Z00000 to Z99498 in increasing order",
+        ),
+    ] {
+        let path = format!("nation/{file}");
+        let sound = folder.text(&path);
+        let mut lines: Vec<String> = sound.lines().map(ToOwned::to_owned).collect();
+        let mut cells: Vec<&str> = lines[1].split(',').collect();
+        cells[column] = cell;
+        lines[1] = cells.join(",");
+        folder.write(&path, lines.join("\n") + "\n");
+        let refused = folder.flowrake("synth histories nation refused");
+        refused.expect(2);
+        let expected = format!("flowrake: error: {path}:2: {expected}");
+        assert!(refused.stderr().starts_with(&expected), "{}", refused.stderr());
+        folder.write(&path, sound);
+    }
+    assert!(!folder.path("refused").exists(), "files of refused runs");
+}
+
 /// RMSE of the raw seed and of a harmonized matrix by level and quantity.
 type Errors = BTreeMap<(String, String), [f64; 2]>;
 
