@@ -74,7 +74,7 @@ fn the_places_of_a_nation_make_the_same_nation_at_any_thread_count() {
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
-    assert_eq!(names.len(), 9, "{names:?}");
+    assert_eq!(names.len(), 10, "{names:?}");
     for name in names {
         let [first, second] =
             ["nation", "again"].map(|made| folder.read(&format!("{made}/{name}")));

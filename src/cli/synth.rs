@@ -1,4 +1,6 @@
-//! `flowrake synth`: generated regions and nations with known truth.
+//! `flowrake synth`: generated regions and nations with known truth, and the persons of a nation.
+
+mod histories;
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -11,7 +13,7 @@ use flowrake::synth::{self, Region, RegionOptions};
 const REGION: RegionOptions = RegionOptions::DEFAULT;
 const NATION: NationOptions = NationOptions::DEFAULT;
 
-/// Generate a region or a nation with known true flows and a biased record of them
+/// Generate a region or a nation with known true flows and a biased record of them, or its persons
 ///
 /// The same options give the same bytes on every machine.
 #[derive(Debug, clap::Args)]
@@ -24,6 +26,7 @@ pub struct Args {
 enum What {
     Region(RegionArgs),
     Nation(NationArgs),
+    Histories(histories::Args),
 }
 
 /// A region of made-up places, with Census-like tables and a plan
@@ -54,7 +57,7 @@ struct RegionArgs {
 /// A nation of real or made-up block groups
 ///
 /// Writes units.csv, truth.npz (who really moved), seed.npz (what the records show, in expected
-/// persons), the true populations by year, and tables in four layouts of the Census Bureau: centers
+/// persons), the true populations by year and why they changed, and tables in four layouts of the Census Bureau: centers
 /// of population, estimates with components of change by county, state-to-state flows of every year,
 /// and B01003 by block group. Says on stderr what shape the matrices have.
 #[derive(Debug, clap::Args)]
@@ -98,6 +101,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     match &args.what {
         What::Region(args) => region(args),
         What::Nation(args) => nation(args),
+        What::Histories(args) => histories::run(args),
     }
 }
 

@@ -70,6 +70,11 @@ impl Date {
         Month((self.0 >> 5).cast_signed())
     }
 
+    /// Day of its month, from 1.
+    pub fn day(self) -> u32 {
+        self.0 & 31
+    }
+
     /// Days since January 1, 1970.
     pub fn unix_days(self) -> i32 {
         let month = self.month();
@@ -80,7 +85,7 @@ impl Date {
             (year - 1, month_of_year + 9)
         };
         let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
-        let of_year = (153 * from_march + 2) / 5 + (self.0 & 31).cast_signed() - 1;
+        let of_year = (153 * from_march + 2) / 5 + self.day().cast_signed() - 1;
         era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
     }
 
@@ -98,7 +103,7 @@ impl Date {
 impl fmt::Display for Date {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let month = self.month();
-        write!(f, "{:04}-{:02}-{:02}", month.year(), month.0 % 12 + 1, self.0 & 31)
+        write!(f, "{:04}-{:02}-{:02}", month.year(), month.0 % 12 + 1, self.day())
     }
 }
 

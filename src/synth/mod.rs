@@ -40,6 +40,7 @@
 //! multiples of 1/64 in E, both exact in `f32`.
 
 mod flows;
+pub mod histories;
 mod kernel;
 pub mod nation;
 mod places;

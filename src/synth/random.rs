@@ -20,6 +20,10 @@ pub(crate) enum Purpose {
     Components = 6,
     /// Made-up places of a nation, one stream per county, and stream 0 for their sizes.
     MadeUp = 7,
+    /// Lives and records of persons, one stream per unit.
+    Histories = 8,
+    /// Addresses and what a geocoder answers about them, one stream per unit.
+    Addresses = 9,
 }
 
 /// One stream of random numbers.

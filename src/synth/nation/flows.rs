@@ -114,10 +114,8 @@ pub(super) struct Records<'a> {
 
 impl<'a> Records<'a> {
     pub fn new(places: &'a Places, options: &'a NationOptions) -> Self {
-        let covered = (0..places.len()).map(|unit| {
-            let mut state = Stream::new(options.seed, Purpose::Records, places.state(unit));
-            (1.0 - 0.5 * places.renter_share[unit]) * state.between(0.85, 1.0)
-        });
+        let covered = (0..places.len())
+            .map(|unit| coverage(options.seed, places.state(unit), places.renter_share[unit]));
         let mut zips: Vec<Range<usize>> = Vec::new();
         let mut zip_share = Vec::with_capacity(places.len());
         for run in places.zip.chunk_by(|a, b| a == b) {
@@ -151,9 +149,7 @@ impl<'a> Records<'a> {
     ) {
         let places = self.places;
         let age = places.record_age[origin] * stream.between(0.0, 2.0);
-        let on_record = self.covered[origin]
-            * (1.0 - 0.04 * age)
-            * (1.0 - 0.2 * places.renter_share[destination]);
+        let on_record = move_coverage(self.covered[origin], age, places.renter_share[destination]);
         if stream.uniform() >= on_record {
             return;
         }
@@ -187,6 +183,18 @@ impl<'a> Records<'a> {
             None
         }
     }
+}
+
+/// Probability that a person of a place is on record, before the record's age.
+pub(in crate::synth) fn coverage(seed: u64, state: u64, renter_share: f64) -> f64 {
+    let mut state = Stream::new(seed, Purpose::Records, state);
+    (1.0 - 0.5 * renter_share) * state.between(0.85, 1.0)
+}
+
+/// Probability that the move of someone on record with probability `covered` is, by the years since
+/// their address was confirmed and the share of renters where they go.
+pub(in crate::synth) fn move_coverage(covered: f64, record_age: f64, renter_share: f64) -> f64 {
+    covered * (1.0 - 0.04 * record_age) * (1.0 - 0.2 * renter_share)
 }
 
 #[cfg(test)]

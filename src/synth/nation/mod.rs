@@ -57,7 +57,7 @@
 //! farther away stand for those left out, so that as many moves are long as in the whole nation.
 
 mod components;
-mod flows;
+pub(in crate::synth) mod flows;
 mod made_up;
 mod measure;
 mod misplaced;

@@ -34,7 +34,7 @@ const WINDOW: u16 = 5;
 
 /// Generates the years up to `last` one after the other and writes everything into a folder, which
 /// is created if need be: `units.csv`; the places as [`centers_file`]; `truth.npz` and `seed.npz`, with the year in their names
-/// (`truth-2011.npz`) if there are several; `populations.csv`, the true ones by year;
+/// (`truth-2011.npz`) if there are several; `populations.csv`, the true ones by year; `components.csv`, why they changed;
 /// `co-est<year>-alldata.csv`; `state_to_state_migrations_table_<year>.xlsx` of every year; and `acs5_<year>-<year>_bg_total_population.csv` for every year from
 /// the one before the first. Each year is handed to `show` once it is generated.
 ///
@@ -74,6 +74,7 @@ pub fn write(first: Nation, last: u16, folder: &Path, mut show: impl FnMut(&Nati
     }
     let geography = &nation.geography;
     add(&mut outputs, "populations.csv", history.true_populations(geography).as_bytes())?;
+    add(&mut outputs, "components.csv", history.true_components(geography).as_bytes())?;
     let name = format!("co-est{last}-alldata.csv");
     let estimates = history.estimates(geography, &nation.places.county);
     add(&mut outputs, &name, estimates.as_bytes())?;
@@ -127,6 +128,28 @@ impl History {
         for (unit, geoid) in geography.geoids().iter().enumerate() {
             text += geoid.as_str();
             self.populations.iter().for_each(|persons| put(&mut text, persons[unit]));
+            text.push('\n');
+        }
+        text
+    }
+
+    /// Columns `births2011` and so on, by year.
+    fn true_components(&self, geography: &Geography) -> String {
+        let mut text = "geoid".to_owned();
+        for year in self.years().skip(1) {
+            for kind in ["births", "deaths", "immigrants", "emigrants"] {
+                put(&mut text, format_args!("{kind}{year}"));
+            }
+        }
+        text.push('\n');
+        for (unit, geoid) in geography.geoids().iter().enumerate() {
+            text += geoid.as_str();
+            for changes in &self.changes {
+                let Components { births, deaths, immigrants, emigrants, .. } = changes;
+                for counts in [births, deaths, immigrants, emigrants] {
+                    put(&mut text, counts[unit]);
+                }
+            }
             text.push('\n');
         }
         text
