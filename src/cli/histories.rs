@@ -2,6 +2,7 @@
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use flowrake::histories::study::{Budget, PointReport, Report, YearRow, collect};
@@ -9,7 +10,7 @@ use flowrake::histories::study_file::Study;
 use flowrake::histories::survey::Years;
 use flowrake::matrix::{FlowMatrix, file};
 use flowrake::output::Outputs;
-use flowrake::report::{Manifest, Output, hash_inputs};
+use flowrake::report::{Manifest, Output, hash_inputs, peak_memory_bytes};
 use serde::Serialize;
 
 use super::progress::{Progress, Stage};
@@ -96,10 +97,14 @@ struct Summary {
     #[serde(flatten)]
     found: Report,
     years: Vec<YearRow>,
+    elapsed_s: f64,
+    /// Most memory at any time, where the system tells.
+    peak_memory_bytes: Option<u64>,
 }
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<()> {
+    let start = Instant::now();
     let study = Study::read(&args.study)?;
     std::fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
     let seeds = args.years.iter().map(|year| args.out.join(args.format.name(year)));
@@ -123,7 +128,12 @@ pub fn run(args: &Args) -> Result<()> {
     });
     progress.clear();
     let found = found?;
-    let summary = Summary { found, years: rows };
+    let summary = Summary {
+        found,
+        years: rows,
+        elapsed_s: start.elapsed().as_secs_f64(),
+        peak_memory_bytes: peak_memory_bytes(),
+    };
     outputs.push(Output { path: units.clone(), what: "units" });
     outputs.push(Output { path: table.clone(), what: "yearly table" });
     let mut files = Outputs::default();
@@ -138,6 +148,7 @@ pub fn run(args: &Args) -> Result<()> {
     } else if !args.quiet {
         eprint!("{}", text(&args.out, &summary));
     }
+    super::say_memory("", args.memory);
     Ok(())
 }
 
@@ -266,5 +277,9 @@ fn text(out: &Path, summary: &Summary) -> String {
             row.mean_destinations
         ));
     }
+    let memory = summary.peak_memory_bytes.map_or(String::new(), |bytes| {
+        format!("; {} MB of memory at most", bytes.div_ceil(1_000_000))
+    });
+    lines.push(format!("  {:.2} s{memory}", summary.elapsed_s));
     lines.join("\n") + "\n"
 }

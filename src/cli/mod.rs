@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
+use flowrake::report::peak_memory_bytes;
 use flowrake::{Error, Result};
 
 pub mod bench;
@@ -61,6 +62,15 @@ fn use_threads(threads: Option<u16>) -> anyhow::Result<()> {
         rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global()?;
     }
     Ok(())
+}
+
+/// Says so if a run, which has a name or is the only one, took more memory than it was given.
+fn say_memory(name: &str, given: Option<u64>) {
+    if let Some((given, peak)) = given.zip(peak_memory_bytes()).filter(|(given, peak)| peak > given)
+    {
+        let [given, peak] = [given, peak].map(|bytes| bytes.div_ceil(1_000_000));
+        eprintln!("flowrake: {name}{peak} MB of memory were used, more than the {given} MB given");
+    }
 }
 
 /// The folder of a file.

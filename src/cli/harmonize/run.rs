@@ -12,8 +12,8 @@ use flowrake::matrix::{AnyFlowMatrix, FlowMatrix, Room, Rounding};
 use flowrake::output::Outputs;
 use flowrake::plan_file::LoadedPlan;
 use flowrake::report::{
-    Elapsed, Manifest, Output, Place, RunReport, SeedSize, cells_summary, history_csv,
-    peak_memory_bytes, write_cells, write_factors,
+    Elapsed, Manifest, Output, Place, RunReport, SeedSize, cells_summary, history_csv, write_cells,
+    write_factors,
 };
 use flowrake::with_matrix;
 
@@ -116,12 +116,7 @@ pub fn write(solved: Solved, call: &Call, progress: &Progress) -> Result<bool> {
         } else if !report.converged {
             eprintln!("flowrake: {name}{}", report.solution.stop);
         }
-        if let Some((limit, peak)) = call.memory.zip(peak_memory_bytes()).filter(|(l, p)| p > l) {
-            let [limit, peak] = [limit, peak].map(|bytes| bytes.div_ceil(1_000_000));
-            eprintln!(
-                "flowrake: {name}{peak} MB of memory were used, more than the {limit} MB given"
-            );
-        }
+        crate::cli::say_memory(&name, call.memory);
         Ok(report.converged)
     })
 }
