@@ -167,6 +167,7 @@ fn a_sample_of_the_nation_has_the_published_shape_at_any_thread_count() {
         "acs5_2006-2010_bg_total_population.csv",
         "acs5_2007-2011_bg_total_population.csv",
         "co-est2011-alldata.csv",
+        "components.csv",
         "populations.csv",
         "seed.npz",
         "state_to_state_migrations_table_2011.xlsx",
