@@ -305,6 +305,18 @@ fn what_is_finished_is_left_alone_and_what_is_not_is_done_again() {
     assert_eq!(again(""), every("harmonized"));
     folder.edit("study.toml", "\"collapsed\"", "\"collapsed\"\ntolerance = 1e-7");
     assert_eq!(again(""), every("targets harmonized"));
+    // A table of the same bytes for other years.
+    folder.edit("study.toml", "[targets.acs5]\n2013", "[targets.acs5]\n2012");
+    assert_eq!(again(""), every("targets harmonized"));
+    let steps = "[targets]\ndrop = [\"state-flows\"]";
+    folder.edit("study.toml", "[targets]", steps);
+    assert_eq!(again(""), every("targets harmonized"));
+    assert!(
+        !folder.path("run/targets-2012/state_flows.csv").exists(),
+        "of a step that is left out"
+    );
+    folder.edit("study.toml", steps, "[targets]");
+    assert_eq!(again(""), every("targets harmonized"));
     folder.edit("study.toml", "2023-12-31", "2022-12-31");
     assert_eq!(again(""), every("seed"));
     let more = "person_id,address_id,effective_date,category\nnew,a7,2012-12,S\n";

@@ -13,7 +13,7 @@ use crate::scratch::{read_at, write_at};
 use crate::{Error, Result};
 
 /// Bytes that a writer collects for a bucket.
-const BLOCK_BYTES: usize = 16 << 10;
+pub(super) const BLOCK_BYTES: usize = 16 << 10;
 
 /// Memory for records, and where those that find no room go.
 #[derive(Debug)]

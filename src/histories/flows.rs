@@ -12,7 +12,7 @@ use super::date::YEAR_DAYS;
 use super::mass::units;
 use super::places::{Place, Places};
 use super::record::{Listed, Residence};
-use super::stays::{Ranges, StayWriter, Stays};
+use super::stays::{MAX_RANGES, Ranges, StayWriter, Stays};
 use super::survey::{Answer, Survey, Years};
 use crate::Result;
 
@@ -78,6 +78,11 @@ impl<'a> FlowSums<'a> {
             stayers: Stays::new(ranges, years.count()),
             movers: Buckets::new(years.count() * ranges.count(), memory),
         }
+    }
+
+    /// Buckets of movers, at most.
+    pub(super) fn buckets(years: Years) -> usize {
+        years.count() * MAX_RANGES
     }
 
     /// Bytes that the stayers take.
@@ -178,7 +183,9 @@ fn add_moved(
         for now in answer.now {
             let within_unit = before.place == now.place && sums.places.is_unit(now.place);
             if left_out.add(&[before.place, now.place], units) {
-            } else if before.address == now.address || within_unit {
+                continue;
+            }
+            if before.address == now.address || within_unit {
                 stayers.add(answer.year, now.place, units);
             } else {
                 let (origin, destination) = (before.place.0, now.place.0);

@@ -15,6 +15,10 @@ use crate::matrix::{FlowMatrix, Room};
 /// Cells that are summed at a time, at most, but for those of a single origin.
 const CELLS_AT_ONCE: usize = 1 << 19;
 
+/// Entries of a range that are collected before they are put away. The blocks of a bucket come back in the
+/// order in which one thread puts them there.
+const ENTRIES_AT_ONCE: usize = 1 << 14;
+
 /// Persons of an origin who go to a destination, as one flow adds them.
 #[derive(Clone, Copy, Debug, Default)]
 struct Cell {
@@ -89,8 +93,12 @@ impl FlowSums<'_> {
             } else {
                 row_lens[origin as usize - units.start] += 1;
                 row_entries.push(Entry { destination, padding: 0, flow: persons(sum) });
+                if row_entries.len() == ENTRIES_AT_ONCE {
+                    return entries.add(range, std::mem::take(&mut row_entries));
+                }
             }
-        });
+            Ok(())
+        })?;
         entries.add(range, row_entries)?;
         Ok(row_lens)
     }
@@ -103,13 +111,13 @@ fn for_each_cell(
     places: &Places,
     flows: &[Flow],
     units: Range<usize>,
-    visit: &mut impl FnMut(u32, u32, u128),
-) {
+    visit: &mut impl FnMut(u32, u32, u128) -> Result<()>,
+) -> Result<()> {
     let starts = cell_starts(places, flows, &units);
     let count = starts[units.len()];
     if units.len() > 1 && count > CELLS_AT_ONCE {
         let middle = units.start + units.len() / 2;
-        for_each_cell(places, flows, units.start..middle, visit);
+        for_each_cell(places, flows, units.start..middle, visit)?;
         return for_each_cell(places, flows, middle..units.end, visit);
     }
     let (mut cells, mut next) = (vec![Cell::default(); count], starts.clone());
@@ -130,10 +138,11 @@ fn for_each_cell(
         for same in own.chunk_by(|a, b| a.destination == b.destination) {
             let sum: u128 = same.iter().map(|cell| u128::from(cell.units)).sum();
             if sum > 0 {
-                visit(origin, same[0].destination, sum);
+                visit(origin, same[0].destination, sum)?;
             }
         }
     }
+    Ok(())
 }
 
 /// Visits every pair of places with the sum of its flows, in parts of as much as 64 bits hold, 4 persons.

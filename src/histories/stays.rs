@@ -8,7 +8,7 @@ use super::places::{Place, Places};
 
 /// Ranges of units that are summed apart, at most, so that threads seldom wait for each other and the
 /// sums of a range stay in a processor's own memory.
-const MAX_RANGES: usize = 64;
+pub(super) const MAX_RANGES: usize = 64;
 
 /// Stays that a thread collects for a range.
 const STAYS_AT_ONCE: usize = 1 << 10;
@@ -110,8 +110,9 @@ impl Stays {
                 if row < units.len() {
                     let own = u128::from(share_of(stay.units, share));
                     let first = row * self.years;
-                    let sums = &mut sums[first + years[0]..first + years[1]];
-                    sums.iter_mut().for_each(|sum| *sum += own);
+                    for sum in &mut sums[first + years[0]..first + years[1]] {
+                        *sum += own;
+                    }
                 }
             });
         }
@@ -130,6 +131,9 @@ pub(super) struct StayWriter<'s> {
 }
 
 impl<'s> StayWriter<'s> {
+    /// Memory that a writer takes at most.
+    pub const SIZE_BYTES: usize = MAX_RANGES * STAYS_AT_ONCE * size_of::<Stay>();
+
     /// One that adds to these sums.
     pub fn new(stays: &'s Stays, places: &'s Places) -> Self {
         Self { stays, places, last: None, waiting: vec![Vec::new(); stays.ranges.count()] }

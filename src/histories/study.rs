@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::buckets::{Buckets, Memory};
+use super::buckets::{BLOCK_BYTES, Buckets, Memory};
 use super::crosswalk::{UnitCodes, ZipReport};
 use super::flows::{Asker, FlowSums, LeftOut};
 use super::geocode::boundaries::BoundaryCounts;
@@ -16,6 +16,7 @@ use super::input::points::PointCounts;
 use super::input::rows::{self, Part};
 use super::join::{Addresses, BUCKETS, PersonCounts, Persons, PlaceCounts, PlacedRow, Records};
 use super::mass::persons;
+use super::stays::StayWriter;
 use super::study_file::{Points, Study, ZipTable};
 use super::survey::{RuleCounts, Survey, YearCounts, Years};
 use super::tasks;
@@ -27,6 +28,12 @@ const BESIDE_BYTES: u64 = 100 << 20;
 
 /// Entries that are added before they are taken off this process.
 const SUM_ENTRIES: u64 = 1 << 20;
+
+/// Buffers of a thread: of whoever reads records, and of whoever asks persons.
+fn thread_bytes(years: Years) -> u64 {
+    let blocks = (2 * BUCKETS).max(FlowSums::buckets(years));
+    (blocks * BLOCK_BYTES + StayWriter::SIZE_BYTES) as u64
+}
 
 /// How the memory of a run is split.
 #[derive(Debug)]
@@ -56,7 +63,8 @@ impl Budget {
         };
         let stayers = FlowSums::stayers_bytes(study.units.len(), years);
         let areas = study.points.as_ref().map_or(0, |points| points.areas.size_bytes());
-        let fixed = BESIDE_BYTES + stayers + study.places.size_bytes() + areas;
+        let buffers = rayon::current_num_threads() as u64 * thread_bytes(years);
+        let fixed = BESIDE_BYTES + buffers + stayers + study.places.size_bytes() + areas;
         let rest =
             limit.checked_sub(fixed).filter(|rest| *rest >= BESIDE_BYTES).ok_or_else(|| {
                 Error::request(format!(
@@ -179,6 +187,7 @@ fn read_records(study: &Study, records: &Records) -> Result<Notes> {
     for reader in readers {
         notes.merge(reader.finish()?);
     }
+    notes.shorten();
     Ok(notes)
 }
 
@@ -253,7 +262,7 @@ fn ask_all(
     let workers = tasks::each(
         BUCKETS,
         budget.at_once((0..BUCKETS).map(size_bytes))?,
-        || (Persons::new(), Asker::new(sums), PersonCounts::default()),
+        || (Persons::default(), Asker::new(sums), PersonCounts::default()),
         |(persons, asker, counts), bucket| {
             persons.ask(&records.persons, placed, bucket, counts, asker)
         },

@@ -46,6 +46,19 @@ impl Sources {
         Ok(paths.chain(self.acs5.iter().map(|(_, path)| path)).cloned().collect())
     }
 
+    /// What the files of [`inputs`](Self::inputs) are, in their order, where they do not tell themselves.
+    pub fn roles(&self) -> Vec<String> {
+        let optional = [
+            ("states", &self.states),
+            ("census", &self.census),
+            ("units", &self.units),
+            ("crosswalk", &self.crosswalk),
+        ];
+        let present = optional.into_iter().filter(|(_, path)| path.is_some());
+        let surveys = self.acs5.iter().map(|(year, _)| format!("acs5 {year}"));
+        present.map(|(role, _)| role.to_owned()).chain(surveys).collect()
+    }
+
     fn flows_of(&self, year: i32) -> Result<&PathBuf> {
         self.state_flows.get(&year).ok_or_else(|| {
             let known: Vec<String> = self.state_flows.keys().map(i32::to_string).collect();

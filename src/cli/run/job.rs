@@ -1,6 +1,7 @@
 //! The stages of a run, each left alone where it is finished.
 
 use std::collections::BTreeMap;
+use std::env;
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use std::thread;
 
 use anyhow::Result;
 use flowrake::Error;
+use flowrake::gpu::device::ADAPTER_VARIABLE;
 use flowrake::histories::study::{Budget, Report, YearRow};
 use flowrake::histories::study_file::{Study, StudyFile};
 use flowrake::histories::survey::Years;
@@ -16,7 +18,7 @@ use flowrake::matrix::file;
 use flowrake::output::{Outputs, remove_abandoned};
 use flowrake::plan_file;
 use flowrake::report::{Hashes, Manifest, Output, Stage};
-use flowrake::targets::{PlanOptions, Sources, StepChoice, Tables, YearFolder};
+use flowrake::targets::{PlanOptions, Sources, Step, StepChoice, Tables, YearFolder};
 use serde::Serialize;
 use serde_json::json;
 
@@ -100,6 +102,7 @@ impl<'a> Job<'a> {
             let mut staged = Outputs::default();
             made.add(&mut staged, &folder, &Layout::seed_from_plan(year), &self.options)?;
             stage.commit(staged, made.outputs(&folder), &self.hashes, &made.report)?;
+            remove_unused(&folder, made.report.steps.all())?;
         }
         self.note_made(&years, "targets");
         Ok(())
@@ -193,7 +196,12 @@ impl<'a> Job<'a> {
     fn targets_stage(&self, year: i32) -> Result<Stage> {
         Ok(Stage {
             manifest: Manifest::<()>::path_for(&self.layout.plan(year)),
-            configuration: json!({"year": year, "steps": self.choice, "numbers": self.options}),
+            configuration: json!({
+                "year": year,
+                "steps": self.choice,
+                "numbers": self.options,
+                "tables": self.sources.roles(),
+            }),
             inputs: self.sources.inputs(year)?,
         })
     }
@@ -215,12 +223,26 @@ impl<'a> Job<'a> {
             configuration: json!({
                 "solver": self.solver,
                 "backend": format!("{:?}", engine.backend),
+                "adapter": word(engine.adapter.clone().or_else(|| env::var(ADAPTER_VARIABLE).ok())),
                 "precision": word(engine.precision.map(|p| format!("{p:?}"))),
                 "storage": word(engine.storage.map(|s| format!("{s:?}"))),
             }),
             inputs: plan_file::year_and_inputs(&self.layout.plan(year))?.1,
         })
     }
+}
+
+/// Removes the targets of an earlier run's steps.
+fn remove_unused(folder: &Path, steps: impl Iterator<Item = Step>) -> Result<()> {
+    let used: Vec<Step> = steps.collect();
+    for step in Step::ALL.into_iter().filter(|step| !used.contains(step)) {
+        let path = folder.join(step.file());
+        match fs::remove_file(&path) {
+            Err(e) if e.kind() != ErrorKind::NotFound => return Err(Error::io(&path, e).into()),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Says where a request is from.

@@ -86,17 +86,18 @@ pub fn each_row(
     path: &Path,
     mut visit: impl FnMut(u64, &csv::ByteRecord) -> std::result::Result<(), RowError>,
 ) -> Result<()> {
-    let text = input::map(path)?;
-    let mut reader =
-        csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(&text[..]);
+    let map = input::map(path)?;
+    // Some programs put a byte order mark first.
+    let text = map.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&map);
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text);
     let mut row = csv::ByteRecord::new();
-    let mut read = input::Progress::new(&text);
+    let mut read = input::Progress::new(&map);
     loop {
-        if !reader.read_byte_record(&mut row).map_err(|e| csv_error(path, &text, e))? {
+        if !reader.read_byte_record(&mut row).map_err(|e| csv_error(path, text, e))? {
             return Ok(());
         }
         read.reached(row.position());
-        let line = row.position().map_or(0, |position| line_of(&text, position));
+        let line = row.position().map_or(0, |position| line_of(text, position));
         visit(line, &row).map_err(|error| match error {
             RowError::Data(problem) => Error::data(path, format!(":{line}"), problem),
             RowError::Other(error) => error,

@@ -53,6 +53,8 @@ impl Areas {
     pub fn new(mut areas: Vec<Area>) -> Self {
         areas.sort_unstable_by(|a, b| a.geoid.cmp(&b.geoid));
         assert!(areas.is_sorted_by(|a, b| a.geoid < b.geoid), "areas of the same code");
+        // Areas of another vintage must not take what a unit has.
+        areas.sort_by_key(|area| !area.location.is_unit());
         let (mut known, mut polygons) = (Vec::new(), Vec::new());
         let mut size_bytes = 0;
         let mut bounds = AABB::from_points(&[]);
@@ -79,8 +81,8 @@ impl Areas {
         rstar::Envelope::contains_point(&self.bounds, &point)
     }
 
-    /// The area that a point is in. On the border of several it is in the first of them, by their
-    /// codes; so it is where areas overlap.
+    /// The area that a point is in. On the border of several it is in the first of them, units first
+    /// and then by their codes; so it is where areas overlap.
     pub fn find(&self, point: Position) -> Option<Found<'_>> {
         let (mut inside, mut border) = (Two::default(), Two::default());
         for found in self.tree.locate_all_at_point(point) {

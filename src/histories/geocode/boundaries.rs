@@ -167,8 +167,8 @@ fn geoid_of(
         Some(name) => std::slice::from_ref(name),
         None => &GEOID_NAMES[..],
     };
-    let Some((name, value)) = names.iter().find_map(|name| Some((name, properties.get(*name)?)))
-    else {
+    let value = |name: &&&str| properties.get(**name).filter(|value| !value.is_null());
+    let Some((name, value)) = names.iter().find_map(|name| Some((name, value(&name)?))) else {
         let found: Vec<&String> = properties.keys().collect();
         let found = if found.is_empty() { "none".into() } else { table::listed(&found) };
         return Err(format!("expected a property {}, found {found}", names.join(" or ")));

@@ -28,9 +28,9 @@ pub struct CollectCounts {
     pub no_match: u64,
     /// Without an answer.
     pub missing: Noted,
-    /// Answers that say again what another one said.
+    /// Answers that say again what the one said that counted so far.
     pub repeated: u64,
-    /// Answers that contradict another one; a match counts before several, these before none, and the
+    /// Answers that contradict that one; a match counts before several, these before none, and the
     /// first of two.
     pub disagreeing: Noted,
     /// Answers to what nobody asked, left out.

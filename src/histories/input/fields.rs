@@ -61,8 +61,10 @@ pub struct Notes {
     pub categories: BTreeMap<String, u64>,
 }
 
-/// Categories that are counted by name; more of them count together.
+/// Categories that are counted by name in the end, and on the way; more of them count together.
 const CATEGORY_NAMES: usize = 50;
+const NAMES_ON_THE_WAY: usize = 1 << 16;
+const OTHERS: &str = "(others)";
 
 impl Notes {
     /// Adds the notes of another thread.
@@ -74,6 +76,16 @@ impl Notes {
         self.unknown_categories.merge(other.unknown_categories);
         for (name, count) in other.categories {
             *self.categories.entry(name).or_insert(0) += count;
+        }
+    }
+
+    /// Keeps the first categories by name, and how many have another: the same of any threads.
+    pub fn shorten(&mut self) {
+        while self.categories.len() > CATEGORY_NAMES {
+            let last = self.categories.keys().rev().find(|name| *name != OTHERS);
+            let last = last.expect("there are others").clone();
+            let count = self.categories.remove(&last).unwrap_or_default();
+            *self.categories.entry(OTHERS.to_owned()).or_insert(0) += count;
         }
     }
 }
@@ -122,11 +134,11 @@ impl Fields {
     pub fn category(&self, row: &Row, column: usize, part: usize, notes: &mut Notes) -> Category {
         let text = row.cell(column);
         let counts = &mut notes.categories;
-        let named = counts.len() < CATEGORY_NAMES || counts.contains_key(text);
-        let name = if named { text } else { "(others)" };
-        match counts.get_mut(name) {
-            Some(count) => *count += 1,
-            None => _ = counts.insert(name.to_owned(), 1),
+        if let Some(count) = counts.get_mut(text) {
+            *count += 1;
+        } else {
+            let name = if counts.len() < NAMES_ON_THE_WAY { text } else { OTHERS };
+            *counts.entry(name.to_owned()).or_insert(0) += 1;
         }
         if self.po_box.iter().any(|name| name == text) {
             return Category::PoBox;

@@ -63,8 +63,11 @@ pub struct PlaceCounts {
     pub addresses: Coverage,
     /// Records of them.
     pub records: Coverage,
-    /// Addresses that different answers put into different units; the first unit was taken.
+    /// Addresses that different answers put into different units, the first of which was taken, or into a
+    /// unit and a territory.
     pub conflicting: u64,
+    /// Addresses with an answer that no person has.
+    pub unused: u64,
 }
 
 impl AddAssign for PlaceCounts {
@@ -72,6 +75,7 @@ impl AddAssign for PlaceCounts {
         self.addresses += other.addresses;
         self.records += other.records;
         self.conflicting += other.conflicting;
+        self.unused += other.unused;
     }
 }
 
@@ -83,8 +87,10 @@ struct Answered {
     best: Option<Location>,
     /// Whether two answers name different units.
     conflicting: bool,
-    /// The first date of its records, if there are any; one without a date comes first.
-    first: Option<Option<Date>>,
+    /// Whether a person has it.
+    used: bool,
+    /// The first date of its records; one without a date comes first.
+    first: Option<Date>,
 }
 
 /// Addresses of a bucket with what is known of them; used again for the next one.
@@ -103,7 +109,7 @@ impl Addresses {
             |known| known.address == address,
             |known| known.address.hash(),
         );
-        let new = Answered { address, best: None, conflicting: false, first: None };
+        let new = Answered { address, best: None, conflicting: false, used: false, first: None };
         entry.or_insert(new).into_mut()
     }
 
@@ -123,7 +129,7 @@ impl Addresses {
         self.0.clear();
         records.answers.drain(bucket, |row| {
             let (location, known) = (Location(row.location), self.entry(row.address));
-            let both = known.best.filter(|best| best.is_unit() && location.is_unit());
+            let both = known.best.filter(|best| *best.max(&location) <= Location::TERRITORY);
             known.conflicting |= both.is_some_and(|best| best != location);
             known.best = Some(known.best.map_or(location, |best| best.min(location)));
             Ok(())
@@ -131,7 +137,8 @@ impl Addresses {
         records.addresses.drain(bucket, |row| {
             let known = self.entry(row.address);
             let date = row.dated.date();
-            known.first = Some(known.first.map_or(date, |first| first.min(date)));
+            known.first = if known.used { known.first.min(date) } else { date };
+            known.used = true;
             let place = known.best.map(|best| places.at(best, date));
             counts.records.count(place, places, 1);
             let placed = PlacedRow {
@@ -143,10 +150,12 @@ impl Addresses {
             out.push(row.person.bucket(BUCKETS), placed)
         })?;
         for known in &self.0 {
-            if let Some(first) = known.first {
-                let place = known.best.map(|best| places.at(best, first));
+            if known.used {
+                let place = known.best.map(|best| places.at(best, known.first));
                 counts.addresses.count(place, places, 1);
                 counts.conflicting += u64::from(known.conflicting);
+            } else {
+                counts.unused += 1;
             }
         }
         Ok(())
@@ -176,6 +185,8 @@ mod tests {
             ("two", Location::unit(0)),
             ("abroad", Location::TERRITORY),
             ("abroad", Location::UNKNOWN),
+            ("both", Location::TERRITORY),
+            ("both", Location::unit(1)),
             ("nobody's", Location::unit(1)),
             ("nowhere", Location::UNKNOWN),
         ];
@@ -188,7 +199,7 @@ mod tests {
             };
             let answers = answers.map(|(text, location)| LocatedRow::new(key(text), location));
             records.answers.add(0, answers.to_vec()).unwrap();
-            let rows = ["two", "two", "abroad", "nowhere", "silent"];
+            let rows = ["two", "two", "both", "abroad", "nowhere", "silent"];
             let rows = rows.map(|text| AddressRow::new(key(text), key("p"), None, Category::Other));
             records.addresses.add(0, rows.to_vec()).unwrap();
             let (placed, mut counts) = (Buckets::new(BUCKETS, &memory), PlaceCounts::default());
@@ -196,14 +207,16 @@ mod tests {
             Addresses::default().place(&places, &records, 0, &mut counts, &mut out).unwrap();
             out.finish().unwrap();
             let expected =
-                Coverage { exact: 1, by_zip: 0, territory: 1, unknown: 1, unanswered: 1 };
-            assert_eq!((counts.addresses, counts.conflicting), (expected, 1));
-            assert_eq!(counts.records, Coverage { exact: 2, ..expected });
+                Coverage { exact: 2, by_zip: 0, territory: 1, unknown: 1, unanswered: 1 };
+            let found = (counts.addresses, counts.conflicting, counts.unused);
+            assert_eq!(found, (expected, 2, 1));
+            assert_eq!(counts.records, Coverage { exact: 3, ..expected });
             let placed = placed.take(key("p").bucket(BUCKETS)).unwrap();
             let mut found: Vec<Place> = placed.iter().map(|row| row.residence().place).collect();
             found.sort_unstable();
-            let (unknown, unit) = (Place::UNKNOWN, Place::unit(0));
-            assert_eq!(found, [unit, unit, Place::TERRITORY, unknown, unknown]);
+            let units = [0, 0, 1].map(Place::unit);
+            let others = [Place::TERRITORY, Place::UNKNOWN, Place::UNKNOWN];
+            assert_eq!(found, [units, others].concat());
         }
     }
 }

@@ -52,6 +52,12 @@ struct Lists<T> {
     items: Vec<(T, Head)>,
 }
 
+impl<T> Default for Lists<T> {
+    fn default() -> Self {
+        Self { items: Vec::new() }
+    }
+}
+
 impl<T> Lists<T> {
     fn push(&mut self, head: &mut Head, item: T) {
         self.items.push((item, *head));
@@ -65,30 +71,24 @@ impl<T> Lists<T> {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Person {
+struct Known {
     person: Key,
     rows: Head,
     residences: Head,
 }
 
 /// Persons of a bucket with all that is known of them; used again for the next one.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Persons {
-    known: HashTable<Person>,
+    known: HashTable<Known>,
     rows: Lists<PersonRow>,
     residences: Lists<Residence>,
 }
 
 impl Persons {
-    /// Nobody yet.
-    pub fn new() -> Self {
-        let (rows, residences) = (Lists { items: Vec::new() }, Lists { items: Vec::new() });
-        Self { known: HashTable::new(), rows, residences }
-    }
-
     /// Bytes that so many rows of persons and of their addresses take at most.
     pub fn size_bytes(rows: usize, records: usize) -> usize {
-        table_bytes::<Person>(rows + records)
+        table_bytes::<Known>(rows + records)
             + rows * size_of::<(PersonRow, Head)>()
             + records * size_of::<(Residence, Head)>()
     }
@@ -136,8 +136,8 @@ impl Persons {
     }
 }
 
-fn entry(known: &mut HashTable<Person>, person: Key) -> &mut Person {
-    let new = Person { person, rows: None, residences: None };
+fn entry(known: &mut HashTable<Known>, person: Key) -> &mut Known {
+    let new = Known { person, rows: None, residences: None };
     let entry =
         known.entry(person.hash(), |known| known.person == person, |known| known.person.hash());
     entry.or_insert(new).into_mut()
@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn lists_keep_their_items_apart() {
-        let mut lists = Lists { items: Vec::new() };
+        let mut lists = Lists::default();
         let mut heads = [None; 3];
         for k in 0..10 {
             lists.push(&mut heads[k % 2], k);
