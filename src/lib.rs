@@ -65,6 +65,7 @@
 pub mod bench;
 pub mod census;
 mod columns;
+mod counts;
 pub mod error;
 pub mod geography;
 pub mod gpu;

@@ -307,7 +307,10 @@ fn what_is_finished_is_left_alone_and_what_is_not_is_done_again() {
     assert_eq!(again(""), every("targets harmonized"));
     // A table of the same bytes for other years.
     folder.edit("study.toml", "[targets.acs5]\n2013", "[targets.acs5]\n2012");
-    assert_eq!(again(""), every("targets harmonized"));
+    let mut changed = every("targets harmonized");
+    // The populations of 2010 are those of the count.
+    changed[0].1 = "targets".into();
+    assert_eq!(again(""), changed);
     let steps = "[targets]\ndrop = [\"state-flows\"]";
     folder.edit("study.toml", "[targets]", steps);
     assert_eq!(again(""), every("targets harmonized"));

@@ -3,8 +3,6 @@
 //! Of A(t), address by address, the matrix of a year is `E = G' (A - diag A) G + diag(G' diag(A))`:
 //! a mover between places of several units spreads over all pairs of them, a stayer over the diagonal.
 
-use std::ops::AddAssign;
-
 use bytemuck::{Pod, Zeroable};
 
 use super::buckets::{Buckets, Memory, Writer};
@@ -15,6 +13,7 @@ use super::record::{Listed, Residence};
 use super::stays::{MAX_RANGES, Ranges, StayWriter, Stays};
 use super::survey::{Answer, Survey, Years};
 use crate::Result;
+use crate::counts::add_by_field;
 
 /// Movers between two places.
 #[repr(C)]
@@ -51,12 +50,7 @@ impl LeftOut {
     }
 }
 
-impl AddAssign for LeftOut {
-    fn add_assign(&mut self, other: Self) {
-        self.unknown += other.unknown;
-        self.territory += other.territory;
-    }
-}
+add_by_field!(LeftOut: unknown, territory);
 
 /// Sums that all threads add to.
 #[derive(Debug)]

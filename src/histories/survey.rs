@@ -2,12 +2,13 @@
 //!
 //! Everything works on runs of months in which nothing changes, never on single months.
 
-use std::ops::{AddAssign, Range};
+use std::ops::Range;
 
 use serde::Serialize;
 
 use super::date::Month;
 use super::record::{Active, Listed, Residence, drop_po_boxes, drop_repeated, drop_undated};
+use crate::counts::add_by_field;
 
 /// Months between the two places that the survey asks about.
 const LOOK_BACK_MONTHS: i32 = 12;
@@ -83,18 +84,7 @@ pub struct RuleCounts {
     pub superseded: u64,
 }
 
-impl AddAssign for RuleCounts {
-    fn add_assign(&mut self, other: Self) {
-        self.persons += other.persons;
-        self.without_history += other.without_history;
-        self.undated_dropped += other.undated_dropped;
-        self.undated_only += other.undated_only;
-        self.po_boxes_dropped += other.po_boxes_dropped;
-        self.repeated_dropped += other.repeated_dropped;
-        self.ties += other.ties;
-        self.superseded += other.superseded;
-    }
-}
+add_by_field!(RuleCounts: persons, without_history, undated_dropped, undated_only, po_boxes_dropped, repeated_dropped, ties, superseded);
 
 /// Who answers in a year.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -109,14 +99,7 @@ pub struct YearCounts {
     pub days: u64,
 }
 
-impl AddAssign for YearCounts {
-    fn add_assign(&mut self, other: Self) {
-        self.active += other.active;
-        self.partial += other.partial;
-        self.months_without_answer += other.months_without_answer;
-        self.days += other.days;
-    }
-}
+add_by_field!(YearCounts: active, partial, months_without_answer, days);
 
 /// Asks one person after the other, in buffers that are used again.
 #[derive(Debug)]

@@ -1,6 +1,5 @@
 //! Answers about addresses: of the Census batch geocoder, and ZIP codes.
 
-use std::ops::AddAssign;
 use std::path::Path;
 
 use serde::Serialize;
@@ -9,6 +8,7 @@ use super::fields::Noted;
 use super::points::PointCounts;
 use super::rows::{Part, Wanted};
 use crate::Result;
+use crate::counts::add_by_field;
 use crate::histories::buckets::Writer;
 use crate::histories::crosswalk::{UnitCodes, is_territory};
 use crate::histories::geocode::answer::{Answer, each_row, field};
@@ -35,17 +35,7 @@ pub struct AnswerCounts {
     pub without_zip: Noted,
 }
 
-impl AddAssign for AnswerCounts {
-    fn add_assign(&mut self, other: Self) {
-        self.matched += other.matched;
-        self.non_exact += other.non_exact;
-        self.territory += other.territory;
-        self.other_vintage.merge(other.other_vintage);
-        self.no_match += other.no_match;
-        self.tie += other.tie;
-        self.without_zip.merge(other.without_zip);
-    }
-}
+add_by_field!(AnswerCounts: matched, non_exact, territory, other_vintage, no_match, tie, without_zip);
 
 /// Puts answers into their buckets, on one thread.
 #[derive(Debug)]

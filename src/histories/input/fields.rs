@@ -1,6 +1,7 @@
 //! Cells as dates and categories, and notes of what was odd about them.
 
 use std::collections::BTreeMap;
+use std::ops::AddAssign;
 
 use serde::Serialize;
 
@@ -33,9 +34,11 @@ impl Noted {
             self.count += 1;
         }
     }
+}
 
+impl AddAssign for Noted {
     /// Adds what another thread found.
-    pub fn merge(&mut self, other: Self) {
+    fn add_assign(&mut self, other: Self) {
         let count = self.count + other.count;
         if other.count > 0 && (self.count == 0 || other.part < self.part) {
             *self = other;
@@ -71,9 +74,9 @@ impl Notes {
     pub fn merge(&mut self, other: Self) {
         self.person_rows += other.person_rows;
         self.address_records += other.address_records;
-        self.dates_out_of_range.merge(other.dates_out_of_range);
-        self.reversed.merge(other.reversed);
-        self.unknown_categories.merge(other.unknown_categories);
+        self.dates_out_of_range += other.dates_out_of_range;
+        self.reversed += other.reversed;
+        self.unknown_categories += other.unknown_categories;
         for (name, count) in other.categories {
             *self.categories.entry(name).or_insert(0) += count;
         }

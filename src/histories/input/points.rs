@@ -1,13 +1,12 @@
 //! Answers of any other geocoder: latitude and longitude by address, placed by the borders of areas.
 
-use std::ops::AddAssign;
-
 use serde::Serialize;
 
 use super::answers::AnswerReader;
 use super::fields::{Noted, identifier};
 use super::rows::{Part, Row, Wanted};
 use crate::Result;
+use crate::counts::add_by_field;
 use crate::histories::geocode::areas::Areas;
 use crate::histories::key::Key;
 use crate::histories::places::Location;
@@ -42,17 +41,7 @@ pub struct PointCounts {
     pub overlapping: Noted,
 }
 
-impl AddAssign for PointCounts {
-    fn add_assign(&mut self, other: Self) {
-        self.matched += other.matched;
-        self.territory += other.territory;
-        self.other_vintage.merge(other.other_vintage);
-        self.outside.merge(other.outside);
-        self.empty.merge(other.empty);
-        self.on_border += other.on_border;
-        self.overlapping.merge(other.overlapping);
-    }
-}
+add_by_field!(PointCounts: matched, territory, other_vintage, outside, empty, on_border, overlapping);
 
 const LATITUDE: usize = 1;
 const LONGITUDE: usize = 2;

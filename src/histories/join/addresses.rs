@@ -1,12 +1,11 @@
 //! Addresses with the answers about them.
 
-use std::ops::AddAssign;
-
 use hashbrown::HashTable;
 use serde::Serialize;
 
 use super::{BUCKETS, PlacedRow, Records, table_bytes};
 use crate::Result;
+use crate::counts::add_by_field;
 use crate::histories::buckets::Writer;
 use crate::histories::date::Date;
 use crate::histories::key::Key;
@@ -45,15 +44,7 @@ impl Coverage {
     }
 }
 
-impl AddAssign for Coverage {
-    fn add_assign(&mut self, other: Self) {
-        self.exact += other.exact;
-        self.by_zip += other.by_zip;
-        self.territory += other.territory;
-        self.unknown += other.unknown;
-        self.unanswered += other.unanswered;
-    }
-}
+add_by_field!(Coverage: exact, by_zip, territory, unknown, unanswered);
 
 /// How addresses were found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -70,14 +61,7 @@ pub struct PlaceCounts {
     pub unused: u64,
 }
 
-impl AddAssign for PlaceCounts {
-    fn add_assign(&mut self, other: Self) {
-        self.addresses += other.addresses;
-        self.records += other.records;
-        self.conflicting += other.conflicting;
-        self.unused += other.unused;
-    }
-}
+add_by_field!(PlaceCounts: addresses, records, conflicting, unused);
 
 /// What is known of an address.
 #[derive(Clone, Copy, Debug)]

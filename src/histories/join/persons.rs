@@ -1,13 +1,13 @@
 //! Persons with their addresses.
 
 use std::num::NonZero;
-use std::ops::AddAssign;
 
 use hashbrown::HashTable;
 use serde::Serialize;
 
 use super::{PersonRow, PlacedRow, table_bytes};
 use crate::Result;
+use crate::counts::add_by_field;
 use crate::histories::buckets::Buckets;
 use crate::histories::date::Date;
 use crate::histories::flows::Asker;
@@ -31,16 +31,7 @@ pub struct PersonCounts {
     pub deceased: u64,
 }
 
-impl AddAssign for PersonCounts {
-    fn add_assign(&mut self, other: Self) {
-        self.listed += other.listed;
-        self.without_row += other.without_row;
-        self.without_address += other.without_address;
-        self.repeated_rows += other.repeated_rows;
-        self.disagreeing += other.disagreeing;
-        self.deceased += other.deceased;
-    }
-}
+add_by_field!(PersonCounts: listed, without_row, without_address, repeated_rows, disagreeing, deceased);
 
 /// Where a list begins among the items of all lists.
 type Head = Option<NonZero<u32>>;

@@ -2,13 +2,13 @@
 //! [`input::answers`](crate::histories::input::answers) reads.
 
 use std::fmt::Write as _;
-use std::ops::AddAssign;
 
 use serde::Serialize;
 
 use super::zips::Zips;
 use super::{HistoriesOptions, Truth};
 use crate::census::STATES;
+use crate::counts::add_by_field;
 use crate::synth::random::{Purpose, Stream};
 
 /// Persons to a dwelling.
@@ -46,18 +46,7 @@ pub struct AnswerCounts {
     pub without_zip: u64,
 }
 
-impl AddAssign for AnswerCounts {
-    fn add_assign(&mut self, other: Self) {
-        self.dwellings += other.dwellings;
-        self.po_boxes += other.po_boxes;
-        self.matched += other.matched;
-        self.non_exact += other.non_exact;
-        self.misplaced += other.misplaced;
-        self.no_match += other.no_match;
-        self.tie += other.tie;
-        self.without_zip += other.without_zip;
-    }
-}
+add_by_field!(AnswerCounts: dwellings, po_boxes, matched, non_exact, misplaced, no_match, tie, without_zip);
 
 impl Addresses {
     /// Enough for the persons of every year.

@@ -1,7 +1,6 @@
 //! What the records show of a life.
 
 use std::fmt::Write as _;
-use std::ops::AddAssign;
 
 use serde::Serialize;
 
@@ -9,6 +8,7 @@ use super::addresses::Addresses;
 use super::calendar::{draw, later};
 use super::lives::{End, Life, Start};
 use super::{HistoriesOptions, Truth};
+use crate::counts::add_by_field;
 use crate::histories::date::{Date, Month};
 use crate::synth::nation::flows::{coverage, move_coverage};
 use crate::synth::random::Stream;
@@ -55,27 +55,7 @@ pub struct RecordCounts {
     pub deceased: u64,
 }
 
-impl AddAssign for RecordCounts {
-    fn add_assign(&mut self, other: Self) {
-        self.persons += other.persons;
-        self.persons_on_record += other.persons_on_record;
-        self.newborn_left_out += other.newborn_left_out;
-        self.moves += other.moves;
-        self.moves_not_covered += other.moves_not_covered;
-        self.moves_missing += other.moves_missing;
-        self.moves_too_late += other.moves_too_late;
-        self.moves_late += other.moves_late;
-        self.address_records += other.address_records;
-        self.undated += other.undated;
-        self.repeated += other.repeated;
-        self.conflicting += other.conflicting;
-        self.po_boxes += other.po_boxes;
-        self.beyond_ten += other.beyond_ten;
-        self.without_first_seen += other.without_first_seen;
-        self.without_last_seen += other.without_last_seen;
-        self.deceased += other.deceased;
-    }
-}
+add_by_field!(RecordCounts: persons, persons_on_record, newborn_left_out, moves, moves_not_covered, moves_missing, moves_too_late, moves_late, address_records, undated, repeated, conflicting, po_boxes, beyond_ten, without_first_seen, without_last_seen, deceased);
 
 /// Who keeps the records.
 pub(super) struct Clerk<'a> {
