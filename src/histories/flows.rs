@@ -3,6 +3,8 @@
 //! Of A(t), address by address, the matrix of a year is `E = G' (A - diag A) G + diag(G' diag(A))`:
 //! a mover between places of several units spreads over all pairs of them, a stayer over the diagonal.
 
+use std::sync::LazyLock;
+
 use bytemuck::{Pod, Zeroable};
 
 use super::buckets::{Buckets, Memory, Writer};
@@ -158,8 +160,16 @@ fn add_stayed(stayers: &mut StayWriter, answer: &Answer, left_out: &mut LeftOut)
     }
 }
 
+/// Units of a person who answers on so many days of a year.
+static UNITS_OF_DAYS: LazyLock<Vec<u64>> = LazyLock::new(|| {
+    (0..=YEAR_DAYS).map(|days| units(f64::from(days) / f64::from(YEAR_DAYS))).collect()
+});
+
 /// A person who answers on so many days, in so many equally likely ways: units of each of them.
 fn answer_units(days: i32, ways: usize) -> u64 {
+    if ways == 1 {
+        return UNITS_OF_DAYS[days as usize];
+    }
     units(f64::from(days) / (f64::from(YEAR_DAYS) * ways as f64))
 }
 

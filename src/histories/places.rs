@@ -130,6 +130,11 @@ impl Places {
         place.0 < self.units
     }
 
+    /// The unit that a place is, if it is one.
+    pub fn unit_of(&self, place: Place) -> Option<u32> {
+        self.is_unit(place).then_some(place.0)
+    }
+
     /// Number of units of a row.
     ///
     /// # Panics

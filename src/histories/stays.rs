@@ -156,13 +156,19 @@ impl<'s> StayWriter<'s> {
     }
 
     fn push(&mut self, stay: Stay) {
-        for range in self.stays.ranges.of_place(self.places, stay.place) {
-            let waiting = &mut self.waiting[range];
-            waiting.push(stay);
-            if waiting.len() == STAYS_AT_ONCE {
-                self.stays.add_all(range, self.places, waiting);
-                waiting.clear();
-            }
+        let ranges = self.stays.ranges;
+        if let Some(unit) = self.places.unit_of(stay.place) {
+            return self.push_to(ranges.of(unit), stay);
+        }
+        ranges.of_place(self.places, stay.place).for_each(|range| self.push_to(range, stay));
+    }
+
+    fn push_to(&mut self, range: usize, stay: Stay) {
+        let waiting = &mut self.waiting[range];
+        waiting.push(stay);
+        if waiting.len() == STAYS_AT_ONCE {
+            self.stays.add_all(range, self.places, waiting);
+            waiting.clear();
         }
     }
 
