@@ -100,7 +100,7 @@ pub fn write_atomically(
 pub fn write_folder<T>(path: &Path, fill: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
     let error = |e| Error::io(path, e);
     let parent = folder(path);
-    fs::create_dir_all(&parent).map_err(error)?;
+    fs::create_dir_all(parent).map_err(error)?;
     let exists = fs::symlink_metadata(path).is_ok();
     if exists && !fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none()) {
         let problem = "expected a new or an empty folder, found another";
@@ -158,8 +158,8 @@ fn prefix(target: &Path) -> String {
 /// If the folder cannot be read.
 pub fn remove_abandoned(path: &Path) -> Result<()> {
     let (folder, prefix) = (folder(path), prefix(path));
-    for entry in fs::read_dir(&folder).map_err(|e| Error::io(&folder, e))? {
-        let entry = entry.map_err(|e| Error::io(&folder, e))?;
+    for entry in fs::read_dir(folder).map_err(|e| Error::io(folder, e))? {
+        let entry = entry.map_err(|e| Error::io(folder, e))?;
         let name = entry.file_name();
         let is_ours = name.to_str().is_some_and(|n| n.starts_with(&prefix) && n.ends_with(SUFFIX));
         let is_left = |file: File| {
@@ -226,11 +226,17 @@ fn start_writeback(file: &File, bytes: Range<u64>) {
     let _ = (file, bytes);
 }
 
-fn folder(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        _ => PathBuf::from("."),
-    }
+/// The folder of a file.
+pub fn folder(file: &Path) -> &Path {
+    file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// The same path for all names of a file, which may not exist yet.
+pub fn identity(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| match (folder(path).canonicalize(), path.file_name()) {
+        (Ok(folder), Some(name)) => folder.join(name),
+        _ => path.to_owned(),
+    })
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use anyhow::Result;
 use clap::ValueEnum;
 use flowrake::ipf::Solver;
 use flowrake::matrix::Room;
+use flowrake::output::folder;
 use flowrake::report::Hashes;
 
 use super::engine::EngineArgs;
@@ -127,7 +128,7 @@ impl Call<'_> {
         let at_once = self.runs.len().min(STAGES) as u64;
         match self.memory {
             None => Room::UNLIMITED,
-            Some(size) => Room::limited(size / 2 / at_once, super::folder(out).to_owned()),
+            Some(size) => Room::limited(size / 2 / at_once, folder(out).to_owned()),
         }
     }
 }

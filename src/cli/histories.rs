@@ -64,7 +64,8 @@ pub struct Args {
     /// Kind of the matrix files
     #[arg(long, value_enum, default_value_t = Format::Npz)]
     format: Format,
-    /// Memory to use, as 800MB or 4GB; records that do not fit go to files without a name in DIR
+    /// Memory to use, as 800MB or 4GB; records that do not fit go to files without a name in DIR. Row
+    /// groups of Parquet files are read whole besides
     #[arg(long, value_name = "SIZE", value_parser = super::size_bytes)]
     memory: Option<u64>,
     /// Print the result as one JSON object on standard output

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
+use flowrake::output::identity;
 use flowrake::report::peak_memory_bytes;
 use flowrake::{Error, Result};
 
@@ -29,14 +30,6 @@ fn print(text: &str) -> Result<()> {
         Err(e) if e.kind() != ErrorKind::BrokenPipe => Err(Error::io("standard output", e)),
         _ => Ok(()),
     }
-}
-
-/// The same path for all names of a file, which may not exist yet.
-fn identity(path: &Path) -> PathBuf {
-    path.canonicalize().unwrap_or_else(|_| match (folder(path).canonicalize(), path.file_name()) {
-        (Ok(folder), Some(name)) => folder.join(name),
-        _ => path.to_owned(),
-    })
 }
 
 /// Refuses to overwrite what a run reads.
@@ -71,11 +64,6 @@ fn say_memory(name: &str, given: Option<u64>) {
         let [given, peak] = [given, peak].map(|bytes| bytes.div_ceil(1_000_000));
         eprintln!("flowrake: {name}{peak} MB of memory were used, more than the {given} MB given");
     }
-}
-
-/// The folder of a file.
-fn folder(file: &Path) -> &Path {
-    file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// `800MB`, `2GiB`, `1.5G` or a number of bytes. K, M, G and T are powers of 1000, Ki to Ti of 1024.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::manifest::{Content, Input, Manifest, Output};
-use crate::output::Outputs;
+use crate::output::{Outputs, identity};
 use crate::{Error, Result};
 
 /// What files hold, each hashed once, on the thread that asks first.
@@ -47,11 +47,6 @@ impl Hashes {
         let mut known = self.known.lock().expect("nothing panics with it");
         known.insert(identity(path), Arc::new(content.into()));
     }
-}
-
-/// The same path for all names of a file.
-fn identity(path: &Path) -> PathBuf {
-    path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
 /// What a stage made, in its manifest.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail, ensure};
 use flowrake::matrix::file::Format;
+use flowrake::output::{folder, identity};
 use flowrake::plan_file;
 use flowrake::report::{Manifest, Stage};
 
@@ -93,12 +94,8 @@ fn check_outputs(all: &[Files]) -> Result<()> {
     let mut known = Vec::new();
     for files in all {
         for path in files.outputs() {
-            ensure!(
-                crate::cli::folder(&path).is_dir(),
-                "{}: its folder does not exist",
-                path.display()
-            );
-            let identity = crate::cli::identity(&path);
+            ensure!(folder(&path).is_dir(), "{}: its folder does not exist", path.display());
+            let identity = identity(&path);
             ensure!(!known.contains(&identity), "{}: is named twice as an output", path.display());
             known.push(identity);
         }

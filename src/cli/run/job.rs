@@ -15,7 +15,7 @@ use flowrake::histories::study_file::{Study, StudyFile};
 use flowrake::histories::survey::Years;
 use flowrake::ipf::Solver;
 use flowrake::matrix::file;
-use flowrake::output::{Outputs, remove_abandoned};
+use flowrake::output::{Outputs, folder, remove_abandoned};
 use flowrake::plan_file;
 use flowrake::report::{Hashes, Manifest, Output, Stage};
 use flowrake::targets::{PlanOptions, Sources, Step, StepChoice, Tables, YearFolder};
@@ -75,7 +75,7 @@ impl<'a> Job<'a> {
         crate::cli::refuse_inputs(outputs.iter().map(PathBuf::as_path), &inputs)?;
         let seeds = layout.seeds();
         fs::create_dir_all(&seeds).map_err(|e| Error::io(&seeds, e))?;
-        for path in outputs.iter().filter(|path| crate::cli::folder(path).is_dir()) {
+        for path in outputs.iter().filter(|path| folder(path).is_dir()) {
             remove_abandoned(path)?;
         }
         let (hashes, made) = (Hashes::default(), BTreeMap::new());
